@@ -1,0 +1,25 @@
+"""Copies ordinary Python functions by learning them from examples.
+
+>>> from urlseq import copy_function
+>>> parser = copy_function(urllib.parse.urlparse)
+>>> parser("https://example.com/a?b=c#d")
+['https', 'example.com', '/a', '', 'b=c', 'd']
+"""
+
+import importlib
+import os
+
+# TensorFlow reports each unused instruction set and each missing GPU library, in pages; errors still come through.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+__version__ = "0.1.0"
+
+# Found on first use, so that `import urlseq` is quick and loads neither TensorFlow nor Spark.
+PUBLIC = {"copy_function": "copying", "load": "copying", "LearnedCopy": "copying", "urls": "sampler"}
+__all__ = list(PUBLIC)
+
+
+def __getattr__(name: str):
+    if name in PUBLIC:
+        return getattr(importlib.import_module(f"urlseq.{PUBLIC[name]}"), name)
+    raise AttributeError(f"module 'urlseq' has no attribute {name!r}")

@@ -1,0 +1,141 @@
+"""From the model's logits to text: greedy decoding, once clear and slow, once in batches and fast."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from urlseq.model import frequencies
+from urlseq.vectorize import END, PADDING, START, padded, to_matrix, to_texts
+
+# An answer that has not ended by then is given up, in bytes. A learned copy sets its own limit.
+LONGEST_ANSWER = 2048
+
+
+def slow_greedy(model: keras.Model, text: str, limit: int = LONGEST_ANSWER) -> str:
+    """The answer to one text, a byte at a time: all of the model runs anew for each byte.
+
+    Inefficient and clear: the most probable next byte is appended until that is the end mark.
+    """
+    encoder_input = padded(to_matrix([text])).astype(np.int32)  # [1, in]
+    written = [START]
+    while len(written) <= limit:
+        decoder_input = np.array([written], np.int32)  # [1, written so far]
+        logits = np.asarray(model({"encoder_input": encoder_input, "decoder_input": decoder_input}))
+        byte = int(logits[0, -1].argmax())
+        if byte in (END, PADDING):
+            break
+        written.append(byte)
+    return bytes(written[1:]).decode("utf-8", "replace")
+
+
+@dataclasses.dataclass
+class Decoded:
+    """Answers in the order of their texts.
+
+    `confidence` is the smallest probability of any byte along the answer, its end mark included. `ended` is
+    false where the limit cut the answer. `attention`, if asked for, holds a row for each byte of the answer and
+    its end mark, and a column for each byte of the text and its end mark.
+    """
+
+    texts: list[str]
+    confidence: np.ndarray  # [batch]
+    ended: np.ndarray  # [batch]
+    attention: list[np.ndarray] | None = None
+
+
+class GreedyDecoder:
+    """Batched greedy decoding in numpy: the encoder runs once, each time step is a few small matrix products.
+
+    Rows that have written their end mark leave the batch.
+    """
+
+    def __init__(self, model: keras.Model):
+        self.model = model
+        outputs = [model.get_layer(name).output for name in ("keys", "values")]
+        self.encoder = keras.Model(model.get_layer("encoder_input").output, outputs, name="encoder")
+        self.read_weights()
+
+    def read_weights(self) -> None:
+        """Copies the decoder's weights out of the model; to be called again when the model has learned more."""
+        weights = {name: [np.asarray(w) for w in self.model.get_layer(name).weights]
+                   for name in ("output_embedding", "decoder", "queries", "hidden", "logits")}  # fmt: skip
+        kernel, self.recurrent, bias = weights["decoder"]
+        # What a byte adds to the gates is the same each time it comes up: a table of it saves a product a step.
+        self.byte_gates = weights["output_embedding"][0] @ kernel + bias  # [VOCABULARY, 4 * units]
+        self.queries, self.hidden, self.logits = weights["queries"], weights["hidden"], weights["logits"]
+        self.frequencies = frequencies(self.queries[0].shape[1])
+
+    def __call__(self, encoder_input: np.ndarray, limit: int = LONGEST_ANSWER, attention: bool = False) -> Decoded:
+        """Decodes a byte matrix [batch, in] until each row has ended or written `limit` bytes."""
+        batch = len(encoder_input)
+        if batch == 0:
+            return Decoded([], np.ones(0, np.float32), np.ones(0, bool), [] if attention else None)
+        encoder_input = padded(encoder_input)
+        keys, values = (np.asarray(array) for array in self.encoder.predict_on_batch(encoder_input.astype(np.int32)))
+        keys = self.rotate(keys, np.arange(encoder_input.shape[1])[:, None] * self.frequencies)
+        blocked = np.where(encoder_input == PADDING, np.float32(-1e9), np.float32(0))
+        units = self.recurrent.shape[0]
+        state = memory = np.zeros((batch, units), np.float32)
+        tokens = np.full(batch, START)
+        rows = np.arange(batch)  # which row of the batch each row still at work is
+        confidence, ended = np.ones(batch, np.float32), np.zeros(batch, bool)
+        written, weights = np.zeros((batch, limit), np.uint8), []
+        for step in range(limit):
+            state, memory = self.lstm(tokens, state, memory)
+            attended = self.attend(state, step, keys, blocked)
+            context = np.matmul(attended[:, None, :], values)[:, 0]
+            logits = self.read(np.concatenate([state, context], axis=1))
+            tokens = logits.argmax(axis=1)
+            probability = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
+            confidence[rows] = np.minimum(confidence[rows], probability)
+            if attention:
+                weights.append((rows, attended))
+            over = (tokens == END) | (tokens == PADDING)
+            ended[rows[over]] = True
+            going = ~over
+            if not going.any():
+                break
+            written[rows[going], step] = tokens[going]
+            if over.any():
+                rows, tokens, state, memory = rows[going], tokens[going], state[going], memory[going]
+                keys, values, blocked = keys[going], values[going], blocked[going]
+        decoded = Decoded(to_texts(written), confidence, ended)
+        if attention:
+            lengths = (encoder_input != PADDING).sum(axis=1)
+            decoded.attention = [
+                np.array([row_weights[place, : lengths[row]] for rows, row_weights in weights
+                          for place in np.flatnonzero(rows == row)])
+                for row in range(batch)
+            ]  # fmt: skip
+        return decoded
+
+    def lstm(self, tokens: np.ndarray, state: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """One LSTM step for bytes [batch]: the new state and memory, [batch, units] each."""
+        gates = self.byte_gates[tokens] + state @ self.recurrent
+        entry, keep, candidate, exit_ = np.split(gates, 4, axis=1)
+        memory = sigmoid(keep) * memory + sigmoid(entry) * np.tanh(candidate)
+        return sigmoid(exit_) * np.tanh(memory), memory
+
+    def attend(self, state: np.ndarray, step: int, keys: np.ndarray, blocked: np.ndarray) -> np.ndarray:
+        """How much this time step attends to each byte of the input [batch, in]; each row sums to 1."""
+        kernel, bias = self.queries
+        queries = self.rotate(state @ kernel + bias, step * self.frequencies)
+        scores = np.matmul(keys, queries[:, :, None])[:, :, 0] / np.float32(np.sqrt(kernel.shape[1])) + blocked
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return scores / scores.sum(axis=1, keepdims=True)
+
+    def read(self, joined: np.ndarray) -> np.ndarray:
+        """Logits [batch, VOCABULARY] from the decoder's state joined with the context."""
+        hidden = np.maximum(joined @ self.hidden[0] + self.hidden[1], 0)
+        return hidden @ self.logits[0] + self.logits[1]
+
+    @staticmethod
+    def rotate(vectors: np.ndarray, angles: np.ndarray) -> np.ndarray:
+        first, second = np.split(vectors, 2, axis=-1)
+        cosine, sine = np.cos(angles, dtype=np.float32), np.sin(angles, dtype=np.float32)
+        return np.concatenate([first * cosine - second * sine, first * sine + second * cosine], axis=-1)
+
+
+def sigmoid(numbers: np.ndarray) -> np.ndarray:
+    return 0.5 + 0.5 * np.tanh(0.5 * numbers)

@@ -1,0 +1,64 @@
+"""The functions to copy: any `str -> JSON`, seen from outside as text in, text out."""
+
+import importlib
+import inspect
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Function = Callable[[str], Any]
+
+
+class UnfitFunction(ValueError):
+    """The function can't be copied from examples; the message says why, and with which input."""
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON. Named tuples become lists; what JSON can't hold raises TypeError or ValueError."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def answer(function: Function, text: str) -> str:
+    """What `function` makes of `text`, as compact JSON.
+
+    A function that raises is copied as such: the answer is then a JSON object with the name of the error.
+    """
+    try:
+        value = function(text)
+    except Exception as error:
+        return to_json({"error": type(error).__name__})
+    try:
+        encoded = to_json(value)
+        encoded.encode()  # half a surrogate pair passes as JSON, but not as UTF-8
+    except (TypeError, ValueError) as error:
+        raise UnfitFunction(
+            f"{name_of(function)}({text!r}) is {value!r}, which JSON text can't hold ({error}). "
+            "Wrap the function so that it returns text, numbers, lists or dictionaries."
+        ) from None
+    return encoded
+
+
+def answers(function: Function, texts: Iterable[str]) -> list[str]:
+    return [answer(function, text) for text in texts]
+
+
+def name_of(function: Function) -> str:
+    """The dotted name, such as `urllib.parse.urlparse`, by which `function_named` finds it again."""
+    module = getattr(function, "__module__", None) or getattr(type(function), "__module__", "")
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return name if module in ("builtins", "__main__", "") else f"{module}.{name}"
+
+
+def function_named(name: str) -> Function:
+    """The function with this dotted name: `hex`, `html.escape`, `urllib.parse.urlparse`, ..."""
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, -1, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:cut]) or "builtins")
+            for part in parts[cut:]:
+                found = getattr(found, part)
+        except (ImportError, AttributeError):
+            continue
+        if callable(found) and not inspect.ismodule(found):
+            return found
+    raise LookupError(f"There is no function named {name!r}. Give a dotted name, such as html.escape.")

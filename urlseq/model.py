@@ -1,0 +1,157 @@
+"""The one architecture: byte embeddings, an LSTM encoder and an LSTM decoder, attention between them.
+
+Only Keras layers and `keras.ops`, so that any of Keras' backends trains it. The layers have names, by which
+`decode.py` finds their weights.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from urlseq.vectorize import PADDING, VOCABULARY
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """Sizes. `units` is the decoder's width and that of both encoder directions together."""
+
+    units: int = 128
+    embedding: int = 32
+    attention: int = 64
+    hidden: int = 128
+
+
+def build_model(architecture: Architecture = Architecture()) -> keras.Model:
+    """A model from `encoder_input` [batch, in] and `decoder_input` [batch, out] to logits [batch, out, VOCABULARY].
+
+    The decoder never sees the encoder's state: all that it learns of the input comes through attention. So
+    encoder and decoder run side by side in training, and a new input costs the decoder nothing.
+    """
+    size = architecture
+    encoder_input = layers.Input((None,), dtype="int32", name="encoder_input")
+    decoder_input = layers.Input((None,), dtype="int32", name="decoder_input")
+
+    # The encoder reads the text from both ends. Its mask-free LSTMs are the ones that run fast everywhere.
+    embedded = layers.Embedding(VOCABULARY, size.embedding, name="input_embedding")(encoder_input)
+    forward = layers.LSTM(size.units // 2, return_sequences=True, name="forward_encoder")(embedded)
+    reverse = ReverseText(name="reverse")
+    backward = layers.LSTM(size.units // 2, return_sequences=True, name="backward_encoder")(
+        reverse([embedded, encoder_input])
+    )
+    states = layers.Concatenate(name="states")([forward, reverse([backward, encoder_input])])
+    # What attention fetches is the state at a place and the bare byte that stands there, easy to copy.
+    values = layers.Concatenate(name="values")([states, embedded])
+
+    written = layers.Embedding(VOCABULARY, size.embedding, name="output_embedding")(decoder_input)
+    decoded = layers.LSTM(size.units, return_sequences=True, name="decoder")(written)
+
+    queries = layers.Dense(size.attention, name="queries")(decoded)
+    keys = layers.Dense(size.attention, use_bias=False, name="keys")(states)
+    context = RotaryAttention(name="attention")([queries, keys, values, encoder_input])
+    joined = layers.Concatenate(name="joined")([decoded, context])
+    hidden = layers.Dense(size.hidden, activation="relu", name="hidden")(joined)
+    logits = layers.Dense(VOCABULARY, name="logits")(hidden)
+    return keras.Model({"encoder_input": encoder_input, "decoder_input": decoder_input}, logits, name="seq2seq")
+
+
+class ReverseText(layers.Layer):
+    """Reverses each row's text and leaves its padding at the right, so that no LSTM starts on padding."""
+
+    def call(self, inputs):
+        values, tokens = inputs  # [batch, time, width], [batch, time]
+        lengths = ops.sum(ops.cast(ops.not_equal(tokens, PADDING), "int32"), axis=1, keepdims=True)
+        places = ops.arange(ops.shape(tokens)[1])[None, :]
+        sources = ops.where(places < lengths, lengths - 1 - places, places)  # [batch, time]
+        return ops.take_along_axis(values, sources[:, :, None], axis=1)
+
+
+class RotaryAttention(layers.Layer):
+    """Dot-product attention, masked on padding, that knows how far apart two places are.
+
+    Queries and keys are turned by an angle that grows with their place, so their product depends on content
+    and on distance. Content alone can't tell the two halves of `tictac-tictac` apart; distance can.
+    Source: Su et al., RoFormer, 2021 (arXiv:2104.09864).
+    """
+
+    def call(self, inputs):
+        queries, keys, values, tokens = inputs  # [batch, out, d], [batch, in, d], [batch, in, v], [batch, in]
+        scores = ops.matmul(rotate(queries), ops.transpose(rotate(keys), [0, 2, 1])) / queries.shape[-1] ** 0.5
+        scores = ops.where(ops.not_equal(tokens, PADDING)[:, None, :], scores, -1e9)  # [batch, out, in]
+        return ops.matmul(ops.softmax(scores, axis=-1), values)  # [batch, out, v]
+
+
+def frequencies(width: int) -> np.ndarray:
+    """Radians per place for each pair of a vector's `width` numbers, float32 [width / 2]: from 1 down to 1/1000."""
+    pairs = width // 2
+    return (1000.0 ** (-np.arange(pairs) / pairs)).astype(np.float32)
+
+
+def rotate(vectors):
+    """Vectors [batch, time, width] with each pair (i, i + width / 2) turned by its place times its frequency."""
+    pairs = vectors.shape[-1] // 2
+    angles = ops.cast(ops.arange(ops.shape(vectors)[1]), "float32")[:, None] * frequencies(2 * pairs)  # [time, pairs]
+    cosine, sine = ops.cast(ops.cos(angles), vectors.dtype), ops.cast(ops.sin(angles), vectors.dtype)
+    first, second = vectors[..., :pairs], vectors[..., pairs:]
+    return ops.concatenate([first * cosine - second * sine, first * sine + second * cosine], axis=-1)
+
+
+# ---------------------------------------------------------------- what training follows
+
+
+def masked_crossentropy(target, logits):
+    """Mean cross-entropy, in nats a byte, over the bytes of `target` [batch, out]; padding does not count."""
+    return weighted_crossentropy(target, logits, ops.cast(ops.not_equal(target, PADDING), "float32"))
+
+
+def capped_crossentropy(target, logits):
+    """Mean cross-entropy in which padding counts, too, but for no more than half of the whole weight."""
+    return weighted_crossentropy(target, logits, capped_weights(target))
+
+
+def capped_weights(target):
+    """1 for each byte; for each place of padding 1 as well, or less where padding is in the majority."""
+    text = ops.cast(ops.not_equal(target, PADDING), "float32")
+    bytes_, padding = ops.sum(text), ops.sum(1 - text)
+    return text + (1 - text) * ops.minimum(1.0, bytes_ / ops.maximum(padding, 1.0))
+
+
+def weighted_crossentropy(target, logits, weights):
+    losses = keras.losses.sparse_categorical_crossentropy(target, logits, from_logits=True)
+    return ops.sum(losses * weights) / ops.sum(weights)
+
+
+def exact_match(target, logits):
+    """1 for each row whose every byte is the most probable one, else 0, float32 [batch].
+
+    Under teacher forcing, and yet the greedy answer's exact match: if each byte is right given the right ones
+    before it, greedy decoding writes just these bytes; and at the first wrong one both are wrong.
+    """
+    right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), target.dtype), target)
+    return ops.cast(ops.all(ops.logical_or(right, ops.equal(target, PADDING)), axis=-1), "float32")
+
+
+# ---------------------------------------------------------------- cuDNN
+
+
+def cudnn_obstacles(layer: layers.LSTM, masked: bool = False, right_padded: bool = True) -> list[str]:
+    """Why this LSTM would not run on cuDNN, a GPU's fast road; an empty list where it would.
+
+    On this road an LSTM is about an order of magnitude faster. Keras takes it by itself and says nothing when
+    it does not.
+    """
+    checks = [
+        (keras.activations.serialize(layer.activation) == "tanh", "its activation is not tanh"),
+        (keras.activations.serialize(layer.recurrent_activation) == "sigmoid", "its gates' activation is not sigmoid"),
+        (layer.use_bias, "it has no bias"),
+        (not layer.unroll, "it is unrolled"),
+        (not layer.recurrent_dropout, "it drops out recurrent values"),
+        (layer.use_cudnn is not False, "use_cudnn=False was asked for"),
+        (not masked or right_padded, "its mask has padding on the left"),
+    ]
+    return [reason for holds, reason in checks if not holds]
+
+
+def has_gpu() -> bool:
+    return any(device.startswith(("gpu", "cuda")) for device in keras.distribution.list_devices())

@@ -1,0 +1,98 @@
+"""Where the inputs come from. Whatever it is, training sees one thing: a sampler, `random.Random -> str`."""
+
+import gzip
+import importlib.util
+import random
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from urlseq.sampler import Sampler
+from urlseq.vectorize import BadText, is_unicode, shown
+
+Inputs = Sampler | Sequence[str] | pa.Array | str | Path
+
+# One text in sixteen is held out: never trained on, whatever source it comes from.
+HELD_OUT_SHARE = 16
+
+
+def is_held_out(text: str) -> bool:
+    """Whether a text belongs to validation: decided by its own bytes, so that no text is ever on both sides."""
+    return zlib.crc32(text.encode()) % HELD_OUT_SHARE == 0
+
+
+def sampler_of(inputs: Inputs) -> Sampler:
+    """A sampler from a sampler, from a list, an Arrow array, or a file (text, gzipped text, or parquet)."""
+    if callable(inputs):
+        return inputs
+    texts = read_texts(inputs) if isinstance(inputs, str | Path) else inputs
+    texts = texts.to_pylist() if isinstance(texts, pa.Array | pa.ChunkedArray) else list(texts)
+    if not texts:
+        raise ValueError("There are no inputs: the list or file is empty.")
+    return lambda rng: rng.choice(texts)
+
+
+def read_texts(path: str | Path, column: str = "url") -> list[str]:
+    """Texts of a file: one a line of UTF-8 (`.gz` is unpacked), or a parquet file's `column`."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}.")
+    if path.is_dir() or path.suffix == ".parquet":
+        names = pa.parquet.ParquetDataset(path).schema.names
+        if column not in names:
+            raise ValueError(f"{path} has no column {column!r}; it has {', '.join(names)}.")
+        return pa.parquet.read_table(path, columns=[column])[column].to_pylist()
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="\n") as lines:
+            return [line.removesuffix("\n") for line in lines]
+    except UnicodeDecodeError as error:
+        raise BadText(f"{path} is not UTF-8 text ({error.reason} at byte {error.start:,}).") from None
+    except (gzip.BadGzipFile, EOFError):
+        raise ValueError(f"{path} is no whole gzip file. Get it again.") from None
+
+
+def texts_for(sampler: Sampler, rng: random.Random, count: int, held_out: bool, check=None) -> list[str]:
+    """`count` texts of the sampler, all held out or none. Each is checked: it has to be text without NUL.
+
+    Raises ValueError where the sampler yields too few distinct texts to find any of that side.
+    """
+    texts: list[str] = []
+    rejected = 0
+    while len(texts) < count:
+        text = sampler(rng)
+        if not isinstance(text, str):
+            raise TypeError(f"Inputs have to be text, but there is {text!r}.")
+        if "\0" in text or not is_unicode(text):
+            raise BadText(f"The input {shown(text)} holds NUL or half a surrogate pair. Mend or drop it.")
+        if is_held_out(text) == held_out and (check is None or check(text)):
+            texts.append(text)
+            continue
+        rejected += 1
+        if rejected > 1000 and rejected > 200 * (len(texts) + 1):
+            side = "held out for validation" if held_out else "left for training"
+            raise ValueError(
+                f"Hardly any input is {side} (each is by a hash of its bytes, or it is too long): the last of "
+                f"{rejected:,} that were not is {shown(text)}. Give more, and more different, or shorter, inputs."
+            )
+    return texts
+
+
+def registry_urls() -> list[str]:
+    """The addresses in the data files of the package `bioregistry` (CC0), sorted, each once.
+
+    38,000 real URLs on 10,800 hosts, to look at and to evaluate on; nothing trains on them. The package is
+    read, not imported.
+    """
+    spec = importlib.util.find_spec("bioregistry")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("Real URLs come from the package bioregistry: pip install --no-deps bioregistry")
+    address = re.compile(r"https?://[^\s\"'<>\\{}|^`]+")
+    found: set[str] = set()
+    for path in Path(spec.submodule_search_locations[0]).rglob("*"):
+        if path.suffix in (".json", ".csv", ".tsv", ".yml"):
+            found.update(address.findall(path.read_text(encoding="utf-8", errors="ignore")))
+    return sorted({text.rstrip(".,;)]") for text in found} - {""})

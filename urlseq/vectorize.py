@@ -1,0 +1,145 @@
+"""Text to byte matrices and back, a batch at a time, with no Python loop over the texts.
+
+The same few functions serve training, looking and serving, so that the three can't drift apart.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.lib.stride_tricks import sliding_window_view as windows
+
+# UTF-8 text never holds the bytes 0xFE and 0xFF. Padding is byte 0, so NUL is refused as input.
+PADDING, START, END = 0x00, 0xFE, 0xFF
+VOCABULARY = 256
+# Models get their rows in multiples of this length. A new shape makes a CPU's kernels anew, which costs as much
+# as a whole step of training; with so few shapes that is soon over.
+PADDING_STEP = 16
+
+Texts = Sequence[str] | pa.Array
+
+
+class BadText(ValueError):
+    """A text that can't be a row of bytes; the message holds the text."""
+
+
+def to_arrow(texts: Texts) -> pa.Array:
+    """Texts as an Arrow array. Raises BadText on half a surrogate pair, and TypeError on what is no text."""
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    if isinstance(texts, pa.Array):
+        if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
+            raise TypeError(f"Texts are wanted, but the Arrow array holds {texts.type}.")
+        array = texts
+    else:
+        try:
+            array = pa.array(texts, pa.string())
+        except UnicodeEncodeError:
+            broken = next(text for text in texts if not is_unicode(text))
+            raise BadText(f"{shown(broken)} holds half a surrogate pair, which UTF-8 can't. Mend or drop it.") from None
+        except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+            raise TypeError(f"A list of texts is wanted ({error}).") from None
+    if array.null_count:
+        row = array.is_null().to_pylist().index(True)
+        raise TypeError(f"Text {row} is missing (None). Drop the missing ones or put '' in their place.")
+    return array
+
+
+def is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(text: str) -> str:
+    """A text for an error message: quoted, and short."""
+    return repr(text) if len(text) <= 60 else f"{text[:60]!r}… ({len(text):,} characters)"
+
+
+def buffers(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+    """The UTF-8 bytes of all texts, uint8 [bytes], and where each begins and ends, int64 [texts + 1].
+
+    Views into Arrow's own memory: nothing is copied.
+    """
+    array = to_arrow(texts)
+    width = np.int64 if pa.types.is_large_string(array.type) else np.int32
+    _, offsets, data = array.buffers()
+    if len(array) == 0:
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    offsets = np.frombuffer(offsets, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
+    data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    return data[offsets[0] : offsets[-1]], offsets - offsets[0]
+
+
+def byte_lengths(texts: Texts) -> np.ndarray:
+    """Bytes of UTF-8 in each text, int64 [texts]."""
+    return np.diff(buffers(texts)[1])
+
+
+def to_matrix(texts: Texts, length: int | None = None) -> np.ndarray:
+    """Texts as rows of bytes, uint8 [texts, length]: the text, the end mark, then padding.
+
+    Without `length`, the longest text of this batch defines it. Raises BadText on a text that holds NUL
+    (it would read as padding) or that is longer than `length` allows.
+    """
+    data, offsets = buffers(texts)
+    starts, lengths = offsets[:-1], np.diff(offsets)
+    longest = int(lengths.max(initial=0))
+    if length is None:
+        length = longest + 1
+    elif longest >= length:
+        row = int(lengths.argmax())
+        raise BadText(f"Text {row} has {longest} bytes; {length - 1} is the limit: {shown(to_arrow(texts)[row].as_py())}")
+    if np.count_nonzero(data) < len(data):
+        row = int(np.searchsorted(offsets, data.argmin(), side="right")) - 1
+        raise BadText(f"Text {row} holds a NUL character, which marks padding here: {shown(to_arrow(texts)[row].as_py())}")
+    # Each row starts as `length` bytes copied from where its text begins; what follows the text is then
+    # blanked, by a row of `lengths` ones. Both are plain copies of memory, the fastest thing numpy does.
+    matrix = windows(np.concatenate([data, np.zeros(length, np.uint8)]), length)[starts]
+    matrix *= windows(np.repeat(np.array([1, 0], np.uint8), length), length)[length - lengths]
+    matrix[np.arange(len(matrix)), lengths] = END
+    return matrix
+
+
+def padded(matrix: np.ndarray, at_least: int = 0) -> np.ndarray:
+    """The matrix with more padding at the right, up to a multiple of PADDING_STEP that is `at_least` so long."""
+    width = -(-max(matrix.shape[1], at_least) // PADDING_STEP) * PADDING_STEP
+    return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])))
+
+
+def to_texts(matrix: np.ndarray) -> list[str]:
+    """Rows of bytes [texts, length] back to texts: each ends before its first end mark or padding.
+
+    Bytes that are no UTF-8 (a model may write anything) come out as U+FFFD.
+    """
+    matrix = np.asarray(matrix, np.uint8)
+    inside = np.logical_and.accumulate((matrix != END) & (matrix != PADDING), axis=1)
+    offsets = np.concatenate([[0], inside.sum(axis=1).cumsum()]).astype(np.int32)
+    rows = pa.BinaryArray.from_buffers(
+        pa.binary(), len(matrix), [None, pa.py_buffer(offsets), pa.py_buffer(matrix[inside])]
+    )
+    try:
+        return rows.cast(pa.string()).to_pylist()
+    except pa.ArrowInvalid:
+        return [row.decode("utf-8", "replace") for row in rows.to_pylist()]
+
+
+def one_hot_to_texts(one_hot: np.ndarray) -> list[str]:
+    """Texts from one-hot vectors, logits or probabilities [texts, length, VOCABULARY]."""
+    return to_texts(np.argmax(one_hot, axis=-1))
+
+
+def features(text: Texts, answer: Texts) -> dict[str, np.ndarray]:
+    """All that the model needs of one batch, by name: the same for training and for looking.
+
+    `encoder_input` [texts, longest text + 1] and `target` [texts, longest answer + 1] are bytes with an end
+    mark; `decoder_input` is the target one time step late, behind a start mark (teacher forcing).
+    """
+    encoder_input = to_matrix(text)
+    target = to_matrix(answer)
+    decoder_input = np.roll(target, 1, axis=1)
+    decoder_input[:, 0] = START
+    decoder_input[decoder_input == END] = PADDING
+    return locals()
