@@ -126,7 +126,9 @@ def copy_function(
     }  # fmt: skip
     copy = LearnedCopy(model, card, function)
     if held_out:
-        copy.calibrate(held_out)
+        # The best epoch was chosen on `held_out`; what is reported comes from texts that had no part in it.
+        count = 5 * validation_count
+        copy.calibrate(texts_for(sampler, random.Random(f"{seed} calibration"), count, held_out=True, check=fits))
     if folder is not None:
         copy.save(folder)
         state.unlink(missing_ok=True)
@@ -228,6 +230,9 @@ class LearnedCopy:
     def reasons(self, texts, got, confidence, ended) -> list[str]:
         return reasons_against(texts, got, confidence, ended, self.card["threshold"], self.bytes_seen)
 
+    def trusted(self, texts, got, confidence, ended) -> np.ndarray:
+        return np.array([not reason for reason in self.reasons(texts, got, confidence, ended)], bool)
+
     def attention(self, text: str) -> tuple[str, np.ndarray]:
         """The answer's text, and how much each of its bytes (rows, with the end mark) attends to each of the input's."""
         self.check([text])
@@ -241,14 +246,14 @@ class LearnedCopy:
         texts = list(texts)
         self.check(texts)
         wanted, got, confidence, ended = compare(self.decoder, self.function, texts, self.limit)
-        trusted = np.array([not reason for reason in self.reasons(texts, got, confidence, ended)], bool)
-        return Evaluation(texts, wanted, got, confidence, trusted)
+        return Evaluation(texts, wanted, got, confidence, self.trusted(texts, got, confidence, ended))
 
     def calibrate(self, texts: Sequence[str]) -> None:
         """Sets from held-out texts the confidence from which on answers are trusted, and notes the exact match."""
-        evaluation = self.evaluate(texts)
-        self.card["threshold"] = threshold_for(evaluation.confidence, evaluation.right, TRUSTED_RISK)
-        counts = self.evaluate(texts).counts
+        wanted, got, confidence, ended = compare(self.decoder, self.function, texts, self.limit)
+        right = np.array([answer == text for answer, text in zip(wanted, got, strict=True)], bool)
+        self.card["threshold"] = threshold_for(confidence, right, TRUSTED_RISK)
+        counts = Evaluation(texts, wanted, got, confidence, self.trusted(texts, got, confidence, ended)).counts
         self.card["held_out"] = counts | {"interval": interval(counts["exact"], counts["count"])}
 
     def save(self, folder: str | Path) -> Path:

@@ -100,7 +100,7 @@ def number(rng: random.Random) -> str:
 
 def identifier(rng: random.Random) -> str:
     """What machines write into URLs: numbers, hashes, UUIDs, dates, mixed letters and digits."""
-    kind = rng.randrange(9)
+    kind = rng.randrange(10)
     if kind < 3:
         return number(rng)
     if kind == 3:
@@ -113,6 +113,8 @@ def identifier(rng: random.Random) -> str:
         return characters(rng, LETTERS_AND_DIGITS + "-_", 4, 24)
     if kind == 7:
         return word(rng) + number(rng)
+    if kind == 8:  # catalogue numbers: few different characters, long runs of them
+        return characters(rng, rng.choice(["01", "0" * 6 + DIGITS, "0004", DIGITS, "AB0", "ABCDEF" + DIGITS]), 4, 20)
     return rng.choice(string.ascii_letters) + number(rng)
 
 
@@ -245,7 +247,9 @@ def query(rng: random.Random) -> str:
 def parameter(rng: random.Random) -> str:
     key = rng.choice(KEYS) if rng.random() < 0.4 else word(rng)
     chance = rng.random()
-    if chance < 0.06:
+    if chance < 0.04:  # keys in camel case and in the style of databases
+        key = key + word(rng).capitalize() if chance < 0.02 else key[:2].upper() + word(rng).capitalize()
+    elif chance < 0.09:
         key += rng.choice(["[]", "[0]", "%5B%5D", "." + word(rng), ":" + word(rng)])
     chance = rng.random()
     if chance < 0.72:
@@ -298,9 +302,9 @@ def url(rng: random.Random) -> str:
         text = rng.choice([authority(rng), ""]) + path(rng)
     else:
         text = rng.choice([path(rng).lstrip("/"), "", segment(rng)])
-    if rng.random() < 0.2:
+    if rng.random() < 0.35:
         text += "?" + query(rng)
-    if rng.random() < 0.1:
+    if rng.random() < 0.18:
         text += "#" + fragment(rng)
     return text
 

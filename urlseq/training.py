@@ -20,6 +20,9 @@ from urlseq.sampler import Sampler
 from urlseq.sources import texts_for
 from urlseq.vectorize import PADDING_STEP, buffers, byte_lengths, features, padded
 
+# Until so many examples are seen, only the shortest of those drawn are taken, a quarter of them at first.
+SHORT_FIRST_EXAMPLES = 64_000
+
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
@@ -75,7 +78,11 @@ class Batches(keras.utils.PyDataset):
 
     def make_chunk(self, chunk: int) -> list[list[tuple[str, str]]]:
         rng = random.Random(f"{self.seed} {chunk}")
-        texts = texts_for(self.sampler, rng, self.batch_size * self.chunk_batches, held_out=False, check=self.fits)
+        count = self.batch_size * self.chunk_batches
+        # Short inputs first: they teach where to look just as well, at a third of the price.
+        share = min(1.0, 0.25 + 0.75 * chunk * count / SHORT_FIRST_EXAMPLES)
+        drawn = texts_for(self.sampler, rng, round(count / share), held_out=False, check=self.fits)
+        texts = [drawn[place] for place in np.argsort(byte_lengths(drawn), kind="stable")[:count]]
         wanted = answers(self.function, texts)
         self.longest = longest_of(texts, wanted)
         self.bytes_seen[buffers(texts)[0]] = True
@@ -269,7 +276,9 @@ def train(model: keras.Model, batches: Batches, validation: Validation | None, b
         print(f"Goes on after epoch {first}, where it was interrupted.", flush=True)
     shown = [Progress(schedule)] if verbose else []
     if schedule.progress < 1:
-        model.fit(batches, validation_data=validation, initial_epoch=first, epochs=1_000_000, verbose=0,
+        # `batches` are shuffled already; Keras' own shuffling would depend on what else was drawn before, and would
+        # jump between chunks, each of which is made anew on every visit.
+        model.fit(batches, validation_data=validation, initial_epoch=first, epochs=1_000_000, verbose=0, shuffle=False,
                   callbacks=[schedule, keeper, *shown, *callbacks])  # fmt: skip
     model.set_weights(keeper.best_weights)
     return keeper

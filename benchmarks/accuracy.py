@@ -1,0 +1,67 @@
+"""Exact match of a copy on the lists of real URLs that training never saw, and on edge cases."""
+
+import gzip
+import json
+import sys
+
+from benchmarks.common import REFERENCE, keep, machine, reference_urls, table
+from urlseq import load
+from urlseq.evaluate import by_group, interval, kinds_of_mistakes
+from urlseq.functions import function_named
+from urlseq.sources import registry_urls
+
+LISTS = ["downloads", "scholarly", "news_links", "sitemaps", "legislators", "media_pages"]
+EDGES = ["web_platform", "cpython", "curl"]
+
+
+def edge_cases(name: str) -> list[str]:
+    path = REFERENCE / f"edge_{name}.jsonl.gz"
+    if not path.exists():
+        return []
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def components(text: str) -> list[str]:
+    """Which parts a URL has, as its characters show them."""
+    rest, _, fragment = text.partition("#")
+    rest, _, query = rest.partition("?")
+    authority = rest.partition("://")[2].partition("/")[0]
+    checks = {"query": query, "fragment": fragment, "port or userinfo": ":" in authority or "@" in authority,
+              ";params": ";" in rest, "percent-encoded": "%" in text, "upper case": text != text.lower(),
+              "not ASCII": not text.isascii()}  # fmt: skip
+    return ["all", *(name for name, holds in checks.items() if holds)]
+
+
+def main(copied=None, name: str = "accuracy") -> None:
+    copied = copied or load(sys.argv[1] if len(sys.argv) > 1 else "urlparse", function_named("urllib.parse.urlparse"))
+    sources = {f"urls_{list_}": reference_urls(list_) for list_ in LISTS}
+    sources["bioregistry"] = registry_urls()
+    sources |= {f"edge_{edge}": edge_cases(edge) for edge in EDGES}
+    rows, total = [], {}
+    for source, texts in sources.items():
+        texts = [text for text in texts if copied.refusal(text) is None]
+        if not texts:
+            print(f"{source}: the list is not here, skipped")
+            continue
+        evaluation = copied.evaluate(texts)
+        for limit in sorted({min(128, copied.max_bytes), copied.max_bytes}):
+            keep_ = [len(text.encode()) <= limit for text in texts]
+            right, trusted = evaluation.right[keep_], evaluation.trusted[keep_]
+            counts = [len(right), int(right.sum()), int(trusted.sum()), int((trusted & ~right).sum())]
+            low, high = interval(counts[1], counts[0])
+            rows.append([source, limit, *counts, f"{counts[1] / counts[0]:.3%}", f"{low:.2%} to {high:.2%}"])
+            if source.startswith("urls_"):
+                total[limit] = [a + b for a, b in zip(total.get(limit, [0] * 4), counts, strict=True)]
+        if source.startswith("urls_"):
+            print(source, dict(kinds_of_mistakes(evaluation)), by_group(evaluation, components))
+    for limit, counts in total.items():
+        low, high = interval(counts[1], counts[0])
+        rows.append(["all urls_*", limit, *counts, f"{counts[1] / counts[0]:.3%}", f"{low:.2%} to {high:.2%}"])
+    head = ["list", "bytes at most", "count", "exact", "trusted", "trusted_wrong", "share exact", "95 % interval"]
+    print(machine(), table(head, rows), sep="\n\n")
+    keep(name, [dict(zip(head, row, strict=True)) for row in rows])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What all benchmarks share: the machine they ran on, and tables that README can quote."""
+
+import datetime
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+REFERENCE = Path(__file__).parent.parent.parent / "shared" / "data"
+
+
+def machine() -> str:
+    """Processor, cores, date and versions: without these no figure means anything."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        processor = platform.processor() or platform.machine()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy", "pyarrow"))
+    return f"{processor}, {os.cpu_count()} cores, {datetime.date.today()}, Python {platform.python_version()}, {versions}"
+
+
+def seconds(function: Callable[[], object], repeats: int = 5) -> list[float]:
+    """The wall-clock time of each of a few calls."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def spread(times: list[float]) -> str:
+    return f"{statistics.median(times):.3g} ({min(times):.3g} to {max(times):.3g})"
+
+
+def table(head: list[str], rows: list[list]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def keep(name: str, result) -> None:
+    """Stores a result beside the scripts, with the machine, for README and the notebooks."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine(), "result": result}, indent=1, ensure_ascii=False) + "\n")
+
+
+def reference_urls(name: str) -> list[str]:
+    """One of the lists of real URLs beside the project, for measuring only; an empty list where it is missing."""
+    from urlseq.sources import read_texts
+
+    path = REFERENCE / f"urls_{name}.txt.gz"
+    return read_texts(path) if path.exists() else []

@@ -1,0 +1,192 @@
+"""The command line: `python -m urlseq` learns to copy `urlparse`; `copy`, `call` and `evaluate` do the rest.
+
+Results go to standard output (JSON lines where a pipe may want them), everything else to standard error.
+Exit codes: 0 done, 1 it could not be done (one line says why), 2 the command's words are off, 130 interrupted.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlparse
+
+RUNS = Path("runs")
+# URLs to question the main job's copy with: one of each kind.
+QUESTIONS = [
+    "https://www.example.com/learning/functions?from=examples#top",
+    "HTTP://user:secret@[2001:db8::7]:8080/a/b;v=1.2?q=%C3%A9t%C3%A9",
+    "ftp://mirror.example.net/pub/archive.tar.gz",
+    "mailto:someone@example.org",
+    "//cdn.example.com/lib.js",
+]
+
+
+def main(words: list[str] | None = None) -> int:
+    arguments = parser().parse_args(words)
+    try:
+        arguments.command(arguments)
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from the last whole epoch.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # such as `| head`
+        sys.stderr.close()
+        return 0
+    except (ValueError, LookupError, OSError, TypeError, ImportError) as error:
+        # Each of these has a message made for people; a page of calls would hide it.
+        print(f"urlseq: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    main_parser = argparse.ArgumentParser(
+        prog="python -m urlseq",
+        description="Learns copies of Python functions from examples. Without a command: learns to copy "
+        "urllib.parse.urlparse, measures the copy on real URLs that it never saw, and keeps it.",
+    )
+    add_budget(main_parser, minutes=10.0)
+    main_parser.add_argument("--folder", type=Path, default=RUNS / "urlparse", help="where the copy is kept (%(default)s)")
+    main_parser.set_defaults(command=main_job)
+    commands = main_parser.add_subparsers(title="commands", metavar="{copy,call,evaluate}")
+
+    copy = commands.add_parser("copy", help="learn to copy a function", description="Learns to copy a function.")
+    copy.add_argument("function", help="its dotted name, such as html.escape")
+    copy.add_argument("--inputs", type=Path, help="a file of inputs: text, one a line, or parquet (default: URLs and noise)")
+    copy.add_argument("--folder", type=Path, help=f"where the copy is kept (default: {RUNS}/NAME)")
+    add_budget(copy, minutes=10.0)
+    copy.set_defaults(command=copy_command)
+
+    call = commands.add_parser(
+        "call",
+        help="call a copy",
+        description="Calls a copy with each TEXT, or with each line of standard input, and prints a line of JSON for each.",
+    )
+    call.add_argument("copy", help="the name of a shipped copy, such as urlparse, or a folder")
+    call.add_argument("text", nargs="*")
+    call.set_defaults(command=call_command)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure a copy",
+        description="Compares a copy with its function on the inputs of a file: count, exact, trusted and "
+        "trusted_wrong are all counts. Inputs that no text can be (NUL) or that are too long are left out.",
+    )
+    evaluate.add_argument("copy", help="the name of a shipped copy, such as urlparse, or a folder")
+    evaluate.add_argument("file", type=Path, help="inputs: text, one a line, gzipped or not, or parquet")
+    evaluate.add_argument("--max-bytes", type=int, help="leave out longer inputs (default: the copy's own limit)")
+    evaluate.add_argument("--function", help="the function's dotted name; only a copy that is not shipped needs it")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    evaluate.add_argument("--mistakes", type=int, default=0, metavar="N", help="show N of the mistakes")
+    evaluate.set_defaults(command=evaluate_command)
+    return main_parser
+
+
+def add_budget(to: argparse.ArgumentParser, minutes: float) -> None:
+    to.add_argument("--minutes", type=positive(float), default=minutes, help="train for so long (%(default)s)")
+    to.add_argument("--examples", type=positive(int), help="or for so many examples, if these are used up first")
+    to.add_argument("--max-bytes", type=positive(int), default=128, help="the longest input in bytes (%(default)s)")
+    to.add_argument("--seed", type=int, default=0, help="for everything random (%(default)s)")
+
+
+def positive(kind):
+    def convert(word: str):
+        number = kind(word)
+        if not number > 0:
+            raise argparse.ArgumentTypeError(f"{word} is not above 0")
+        return number
+
+    convert.__name__ = kind.__name__  # argparse's own message names the type
+    return convert
+
+
+def main_job(arguments: argparse.Namespace) -> None:
+    """Learn, measure, keep, show."""
+    from urlseq import copy_function
+
+    started = time.monotonic()
+    print(f"Learning to copy urllib.parse.urlparse, for {arguments.minutes:g} minutes; into {arguments.folder}.")
+    copied = copy_function(urlparse, max_bytes=arguments.max_bytes, minutes=arguments.minutes, examples=arguments.examples,
+                           seed=arguments.seed, folder=arguments.folder)  # fmt: skip
+    measure(copied)
+    print("\nWhat it says, beside what the function says:")
+    usable = [text for text in QUESTIONS if copied.refusal(text) is None]
+    for text, prediction in zip(usable, copied.predict(usable), strict=True):
+        right = prediction.value == list(urlparse(text))
+        print(f"  {text}\n    {'✓' if right else '✗'} {prediction.text}  (confidence {prediction.confidence:.3f})")
+    print(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. The copy is in {arguments.folder}. Try")
+    print(f"  {Path(sys.executable).name} -m urlseq call {arguments.folder} 'https://example.org/a?b=c'")
+
+
+def measure(copied) -> None:
+    """Prints the exact match on held-out inputs and on real URLs."""
+    from urlseq.evaluate import attempt, kinds_of_mistakes
+    from urlseq.sources import registry_urls
+
+    held_out = copied.card["held_out"]
+    print(f"\nHeld-out inputs, half of them noise: {held_out['exact']:,} of {held_out['count']:,} exact.")
+    try:
+        real = [text for text in registry_urls() if copied.refusal(text) is None]
+    except ModuleNotFoundError as error:
+        print(f"Not measured on real URLs: {error}")
+        return
+    evaluation = copied.evaluate(real)
+    print(f"Real URLs (bioregistry), none of them seen in training: {evaluation}.")
+    mistakes = evaluation.mistakes()
+    if mistakes:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in kinds_of_mistakes(evaluation).most_common())
+        print(f"Its mistakes: {kinds}. The first ones:")
+        for mistake in mistakes[:3]:
+            print(attempt(*mistake))
+
+
+def copy_command(arguments: argparse.Namespace) -> None:
+    from urlseq import copy_function
+    from urlseq.functions import function_named
+
+    function = function_named(arguments.function)
+    folder = arguments.folder or RUNS / arguments.function
+    copied = copy_function(function, arguments.inputs, max_bytes=arguments.max_bytes, minutes=arguments.minutes,
+                           examples=arguments.examples, seed=arguments.seed, folder=folder)  # fmt: skip
+    print(json.dumps({"folder": str(folder), "function": arguments.function, "held_out": copied.card["held_out"]}))
+
+
+def call_command(arguments: argparse.Namespace) -> None:
+    from urlseq import load
+
+    copied = load(arguments.copy)
+    texts = arguments.text or (line.removesuffix("\n") for line in sys.stdin)
+    for text in texts:
+        refusal = copied.refusal(text)
+        record = {"error": refusal} if refusal else dataclasses.asdict(copied.predict(text))
+        print(json.dumps({"input": text} | record, ensure_ascii=False), flush=True)
+
+
+def evaluate_command(arguments: argparse.Namespace) -> None:
+    from urlseq import load
+    from urlseq.evaluate import attempt
+    from urlseq.functions import function_named
+    from urlseq.sources import read_texts
+
+    function = function_named(arguments.function) if arguments.function else None
+    copied = load(arguments.copy, function)
+    if copied.function is None:
+        raise ValueError(
+            f"{arguments.copy} says that it copies {copied.card['function']!r}. "
+            f"If you trust it, say --function {copied.card['function']}."
+        )
+    longest = min(arguments.max_bytes or copied.max_bytes, copied.max_bytes)
+    texts = read_texts(arguments.file)
+    usable = [text for text in texts if len(text.encode("utf-8", "replace")) <= longest and copied.refusal(text) is None]
+    evaluation = copied.evaluate(usable)
+    if arguments.json:
+        print(json.dumps(evaluation.counts))
+        return
+    print(f"{evaluation}; {len(texts) - len(usable):,} of {len(texts):,} inputs left out.")
+    for mistake in evaluation.mistakes()[: arguments.mistakes]:
+        print(attempt(*mistake))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
