@@ -22,7 +22,9 @@ def machine() -> str:
     except (OSError, StopIteration):
         processor = platform.processor() or platform.machine()
     versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy", "pyarrow"))
-    return f"{processor}, {os.cpu_count()} cores, {datetime.date.today()}, Python {platform.python_version()}, {versions}"
+    return (
+        f"{processor}, {os.cpu_count()} cores, {datetime.date.today()}, Python {platform.python_version()}, {versions}"
+    )
 
 
 def seconds(function: Callable[[], object], repeats: int = 5) -> list[float]:

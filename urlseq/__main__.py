@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 it could not be done (one line says why), 2 the command's 
 
 import argparse
 import dataclasses
+import itertools
 import json
 import sys
 import time
@@ -47,13 +48,17 @@ def parser() -> argparse.ArgumentParser:
         "urllib.parse.urlparse, measures the copy on real URLs that it never saw, and keeps it.",
     )
     add_budget(main_parser, minutes=10.0)
-    main_parser.add_argument("--folder", type=Path, default=RUNS / "urlparse", help="where the copy is kept (%(default)s)")
+    main_parser.add_argument(
+        "--folder", type=Path, default=RUNS / "urlparse", help="where the copy is kept (%(default)s)"
+    )
     main_parser.set_defaults(command=main_job)
     commands = main_parser.add_subparsers(title="commands", metavar="{copy,call,evaluate}")
 
     copy = commands.add_parser("copy", help="learn to copy a function", description="Learns to copy a function.")
     copy.add_argument("function", help="its dotted name, such as html.escape")
-    copy.add_argument("--inputs", type=Path, help="a file of inputs: text, one a line, or parquet (default: URLs and noise)")
+    copy.add_argument(
+        "--inputs", type=Path, help="a file of inputs: text, one a line, or parquet (default: URLs and noise)"
+    )
     copy.add_argument("--folder", type=Path, help=f"where the copy is kept (default: {RUNS}/NAME)")
     add_budget(copy, minutes=10.0)
     copy.set_defaults(command=copy_command)
@@ -61,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     call = commands.add_parser(
         "call",
         help="call a copy",
-        description="Calls a copy with each TEXT, or with each line of standard input, and prints a line of JSON for each.",
+        description="Calls a copy with each TEXT, or each line of standard input, and prints a line of JSON for each.",
     )
     call.add_argument("copy", help="the name of a shipped copy, such as urlparse, or a folder")
     call.add_argument("text", nargs="*")
@@ -90,6 +95,11 @@ def add_budget(to: argparse.ArgumentParser, minutes: float) -> None:
     to.add_argument("--seed", type=int, default=0, help="for everything random (%(default)s)")
 
 
+def budget_of(arguments: argparse.Namespace) -> dict:
+    """The options that `add_budget` added, as arguments of `copy_function`."""
+    return {name: getattr(arguments, name) for name in ("minutes", "examples", "max_bytes", "seed")}
+
+
 def positive(kind):
     def convert(word: str):
         number = kind(word)
@@ -107,8 +117,7 @@ def main_job(arguments: argparse.Namespace) -> None:
 
     started = time.monotonic()
     print(f"Learning to copy urllib.parse.urlparse, for {arguments.minutes:g} minutes; into {arguments.folder}.")
-    copied = copy_function(urlparse, max_bytes=arguments.max_bytes, minutes=arguments.minutes, examples=arguments.examples,
-                           seed=arguments.seed, folder=arguments.folder)  # fmt: skip
+    copied = copy_function(urlparse, folder=arguments.folder, **budget_of(arguments))
     measure(copied)
     print("\nWhat it says, beside what the function says:")
     usable = [text for text in QUESTIONS if copied.refusal(text) is None]
@@ -147,8 +156,7 @@ def copy_command(arguments: argparse.Namespace) -> None:
 
     function = function_named(arguments.function)
     folder = arguments.folder or RUNS / arguments.function
-    copied = copy_function(function, arguments.inputs, max_bytes=arguments.max_bytes, minutes=arguments.minutes,
-                           examples=arguments.examples, seed=arguments.seed, folder=folder)  # fmt: skip
+    copied = copy_function(function, arguments.inputs, folder=folder, **budget_of(arguments))
     print(json.dumps({"folder": str(folder), "function": arguments.function, "held_out": copied.card["held_out"]}))
 
 
@@ -156,11 +164,15 @@ def call_command(arguments: argparse.Namespace) -> None:
     from urlseq import load
 
     copied = load(arguments.copy)
-    texts = arguments.text or (line.removesuffix("\n") for line in sys.stdin)
-    for text in texts:
-        refusal = copied.refusal(text)
-        record = {"error": refusal} if refusal else dataclasses.asdict(copied.predict(text))
-        print(json.dumps({"input": text} | record, ensure_ascii=False), flush=True)
+    lines = iter(arguments.text or (line.removesuffix("\n") for line in sys.stdin))
+    # A person who types wants each answer at once; a pipe wants batches.
+    while texts := list(itertools.islice(lines, 1 if sys.stdin.isatty() else 256)):
+        refusals = [copied.refusal(text) for text in texts]
+        usable = [text for text, refusal in zip(texts, refusals, strict=True) if refusal is None]
+        predictions = iter(copied.predict(usable))
+        for text, refusal in zip(texts, refusals, strict=True):
+            record = {"error": refusal} if refusal else dataclasses.asdict(next(predictions))
+            print(json.dumps({"input": text} | record), flush=True)
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
@@ -178,7 +190,9 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
         )
     longest = min(arguments.max_bytes or copied.max_bytes, copied.max_bytes)
     texts = read_texts(arguments.file)
-    usable = [text for text in texts if len(text.encode("utf-8", "replace")) <= longest and copied.refusal(text) is None]
+    usable = [
+        text for text in texts if len(text.encode("utf-8", "replace")) <= longest and copied.refusal(text) is None
+    ]
     evaluation = copied.evaluate(usable)
     if arguments.json:
         print(json.dumps(evaluation.counts))

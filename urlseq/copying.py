@@ -138,7 +138,9 @@ def copy_function(
 def check_answers(function: Function, texts: Sequence[str], wanted: Sequence[str]) -> None:
     """Raises UnfitFunction where there is nothing to learn, with an example."""
     if texts and all(answer.startswith('{"error":') for answer in wanted):
-        raise UnfitFunction(f"{name_of(function)} raises on each of {len(texts):,} inputs: {wanted[0]} on {texts[0]!r}.")
+        raise UnfitFunction(
+            f"{name_of(function)} raises on each of {len(texts):,} inputs: {wanted[0]} on {texts[0]!r}."
+        )
     if len(texts) > 1 and len(set(wanted)) == 1:
         raise UnfitFunction(f"{name_of(function)} says {wanted[0]} to each of {len(texts):,} inputs: nothing to learn.")
     for text, answer in zip(texts[:100], wanted, strict=False):
@@ -157,7 +159,8 @@ class LearnedCopy:
         self.bytes_seen[card["bytes_seen"]] = True
 
     def __repr__(self) -> str:
-        return f"<copy of {self.card['function']}, {self.model.count_params():,} weights, inputs up to {self.max_bytes} bytes>"
+        weights = f"{self.model.count_params():,} weights"
+        return f"<copy of {self.card['function']}, {weights}, inputs up to {self.max_bytes} bytes>"
 
     @property
     def max_bytes(self) -> int:
@@ -225,7 +228,9 @@ class LearnedCopy:
             )
         for text in texts:
             if "\0" in text:
-                raise BadText(f"{shown(text)} holds a NUL character, which marks padding here. Drop it, or call with fallback=True.")
+                raise BadText(
+                    f"{shown(text)} holds a NUL character, which marks padding. Drop it, or call with fallback=True."
+                )
 
     def reasons(self, texts, got, confidence, ended) -> list[str]:
         return reasons_against(texts, got, confidence, ended, self.card["threshold"], self.bytes_seen)
@@ -234,7 +239,7 @@ class LearnedCopy:
         return np.array([not reason for reason in self.reasons(texts, got, confidence, ended)], bool)
 
     def attention(self, text: str) -> tuple[str, np.ndarray]:
-        """The answer's text, and how much each of its bytes (rows, with the end mark) attends to each of the input's."""
+        """The answer, and how much each of its bytes (rows, with the end mark) attends to each of the input's."""
         self.check([text])
         decoded = self.decoder(to_matrix([text]), self.limit, attention=True)
         return decoded.texts[0], decoded.attention[0]
@@ -265,7 +270,9 @@ class LearnedCopy:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **{variable.path.replace("/", "."): np.asarray(variable) for variable in self.model.weights})
+        np.savez_compressed(
+            buffer, **{variable.path.replace("/", "."): np.asarray(variable) for variable in self.model.weights}
+        )
         digest = hashlib.sha256(buffer.getvalue()).hexdigest()
         name = f"weights-{digest[:12]}.npz"
         previous = {path for path in folder.glob("weights-*.npz") if path.name != name}
@@ -312,5 +319,7 @@ def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
     except BadModel:
         raise
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise BadModel(f"{path} holds no whole learned copy ({type(error).__name__}: {error}). Get or train it again.") from None
+        raise BadModel(
+            f"{path} holds no whole learned copy ({type(error).__name__}: {error}). Get or train it again."
+        ) from None
     return copy

@@ -34,7 +34,9 @@ ODD_SCHEMES = (  # with and without `//`, with and without `;params`, known to u
 SCRIPTS = [(0xC0, 0x17F), (0x370, 0x3FF), (0x400, 0x4FF), (0x5D0, 0x5EA), (0x620, 0x64A), (0x900, 0x97F),
            (0xE01, 0xE3A), (0x3041, 0x30FF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0x1F300, 0x1F6FF)]  # fmt: skip
 # Characters whose compatibility form holds a delimiter: `urlparse` refuses them in a host.
-DECEPTIVE = "\u2048\u2047\u2049\u2100\u2101\u2105\u2106\ufe13\ufe16\ufe55\ufe56\ufe5f\ufe6b\uff03\uff0f\uff1a\uff1f\uff20\u2a74"
+DECEPTIVE = (
+    "\u2048\u2047\u2049\u2100\u2101\u2105\u2106\ufe13\ufe16\ufe55\ufe56\ufe5f\ufe6b\uff03\uff0f\uff1a\uff1f\uff20\u2a74"
+)
 
 
 def urls(max_bytes: int = 128, noise: float = 0.5) -> Sampler:
@@ -45,7 +47,7 @@ def urls(max_bytes: int = 128, noise: float = 0.5) -> Sampler:
 
     def sample(rng: random.Random) -> str:
         # Most are made to fit; the others are cut, which fills the bins near the limit.
-        for attempt in range(4):
+        for _ in range(4):
             text = noisy_url(rng) if rng.random() < noise else url(rng)
             if len(text) <= max_bytes:
                 break
@@ -63,9 +65,7 @@ def shorten(text: str, max_bytes: int) -> str:
 
 
 def syllables(rng: random.Random, few: int = 1, many: int = 4) -> str:
-    return "".join(
-        rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.randint(few, many))
-    )
+    return "".join(rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.randint(few, many)))
 
 
 def characters(rng: random.Random, alphabet: str, few: int, many: int) -> str:
@@ -81,7 +81,9 @@ def percent_encoded(rng: random.Random) -> str:
     parts = []
     for _ in range(rng.randint(1, 6)):
         escape = f"%{rng.randrange(256):02x}"
-        parts.append(syllables(rng, 1, 2) if rng.random() < 0.5 else rng.choice([escape, escape.upper(), "%20", "%2F", "%3A"]))
+        parts.append(
+            syllables(rng, 1, 2) if rng.random() < 0.5 else rng.choice([escape, escape.upper(), "%20", "%2F", "%3A"])
+        )
     return "".join(parts)
 
 
@@ -108,7 +110,9 @@ def identifier(rng: random.Random) -> str:
     if kind == 4:
         return "-".join(characters(rng, HEX, n, n) for n in (8, 4, 4, 4, 12))
     if kind == 5:
-        return rng.choice("-/_.").join([f"{rng.randint(1990, 2030)}", f"{rng.randint(1, 12):02}", f"{rng.randint(1, 31):02}"])
+        return rng.choice("-/_.").join(
+            [f"{rng.randint(1990, 2030)}", f"{rng.randint(1, 12):02}", f"{rng.randint(1, 31):02}"]
+        )
     if kind == 6:
         return characters(rng, LETTERS_AND_DIGITS + "-_", 4, 24)
     if kind == 7:
@@ -226,7 +230,9 @@ def path(rng: random.Random) -> str:
     elif chance < 0.55:
         text += "/"
     if rng.random() < 0.05:
-        params = rng.choice([f";jsessionid={characters(rng, HEX.upper(), 8, 32)}", f";{word(rng)}={piece(rng)}", ";", f";{piece(rng)}"])
+        params = rng.choice(
+            [f";jsessionid={characters(rng, HEX.upper(), 8, 32)}", f";{word(rng)}={piece(rng)}", ";", f";{piece(rng)}"]
+        )
         # `;params` belong to the last segment alone, so elsewhere they stay in the path.
         cut = rng.choice([len(text), len(text), text.find("/", 1) if text.find("/", 1) > 0 else len(text)])
         text = text[:cut] + params + text[cut:]
@@ -257,9 +263,15 @@ def parameter(rng: random.Random) -> str:
     elif chance < 0.82:
         value = "+".join(word(rng) for _ in range(rng.randint(2, 4)))
     elif chance < 0.88:
-        value = rng.choice(["http://", "https%3A%2F%2F", "http%3a%2f%2f", "/", ""]) + host_name(rng) + rng.choice(["", path(rng)])
+        value = (
+            rng.choice(["http://", "https%3A%2F%2F", "http%3a%2f%2f", "/", ""])
+            + host_name(rng)
+            + rng.choice(["", path(rng)])
+        )
     elif chance < 0.93:
-        value = rng.choice(["", "1", "0", "true", "en", "%7B%22" + word(rng), f'"{word(rng)}"', f"{word(rng)}@{host_name(rng)}"])
+        value = rng.choice(
+            ["", "1", "0", "true", "en", "%7B%22" + word(rng), f'"{word(rng)}"', f"{word(rng)}@{host_name(rng)}"]
+        )
     else:
         value = characters(rng, LETTERS_AND_DIGITS + "+/=%-_.!*'(),:;|", 2, 30)
     return f"{key}={value}" if rng.random() < 0.95 else key
@@ -272,7 +284,9 @@ def fragment(rng: random.Random) -> str:
     if chance < 0.85:
         prefix = rng.choice(["!", "!/", "/", "/", "/!", "?", ":~:text=", "/" + word(rng) + "?", "#"])
         return prefix + rng.choice([path(rng), slug(rng), query(rng), piece(rng), ""]).lstrip("/")
-    return rng.choice(["", parameter(rng), parameter(rng) + "&" + parameter(rng), host_name(rng), word(rng) + ":" + number(rng)])
+    return rng.choice(
+        ["", parameter(rng), parameter(rng) + "&" + parameter(rng), host_name(rng), word(rng) + ":" + number(rng)]
+    )
 
 
 def scheme(rng: random.Random) -> str:
@@ -383,9 +397,15 @@ def recased(rng: random.Random, text: str) -> str:
 
 def random_text(rng: random.Random, url: str) -> str:
     """As long as the URL, but of one kind of characters throughout."""
-    alphabet = rng.choice([STRUCTURE + "ab1", DELIMITERS + LOWER, LETTERS_AND_DIGITS, LETTERS_AND_DIGITS + "-", DIGITS, "ab", ""])
+    alphabet = rng.choice(
+        [STRUCTURE + "ab1", DELIMITERS + LOWER, LETTERS_AND_DIGITS, LETTERS_AND_DIGITS + "-", DIGITS, "ab", ""]
+    )
     length = rng.randint(1, max(4, len(url)))
-    return "".join(rng.choices(alphabet, k=length)) if alphabet else "".join(any_character(rng) for _ in range(length // 2))
+    return (
+        "".join(rng.choices(alphabet, k=length))
+        if alphabet
+        else "".join(any_character(rng) for _ in range(length // 2))
+    )
 
 
 def random_segments(rng: random.Random, text: str) -> str:
@@ -394,7 +414,19 @@ def random_segments(rng: random.Random, text: str) -> str:
     return "".join(rng.choice(alphabet) if character.isalnum() else character for character in text)
 
 
-NOISES = [replaced, replaced, edited, edited, stuttered, stuttered, scrambled, recased, random_text, random_segments, random_segments]
+NOISES = [
+    replaced,
+    replaced,
+    edited,
+    edited,
+    stuttered,
+    stuttered,
+    scrambled,
+    recased,
+    random_text,
+    random_segments,
+    random_segments,
+]
 
 
 def noisy_url(rng: random.Random) -> str:

@@ -8,7 +8,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -261,8 +261,19 @@ def write_file(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def train(model: keras.Model, batches: Batches, validation: Validation | None, budget: Budget, *, loss,
-          learning_rate: float, state: Path | None, settings: dict, callbacks=(), verbose: bool = True) -> Keeper:  # fmt: skip
+def train(
+    model: keras.Model,
+    batches: Batches,
+    validation: Validation | None,
+    budget: Budget,
+    *,
+    loss,
+    learning_rate: float,
+    state: Path | None = None,
+    settings: dict | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: bool = True,
+) -> Keeper:
     """Trains until the budget is used up, leaves the best weights in the model, and returns their keeper."""
     schedule = Schedule(budget, learning_rate, batches.batch_size)
     keeper = Keeper(state, settings, schedule, batches)

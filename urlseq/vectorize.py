@@ -90,10 +90,14 @@ def to_matrix(texts: Texts, length: int | None = None) -> np.ndarray:
         length = longest + 1
     elif longest >= length:
         row = int(lengths.argmax())
-        raise BadText(f"Text {row} has {longest} bytes; {length - 1} is the limit: {shown(to_arrow(texts)[row].as_py())}")
+        raise BadText(
+            f"Text {row} has {longest} bytes; {length - 1} is the limit: {shown(to_arrow(texts)[row].as_py())}"
+        )
     if np.count_nonzero(data) < len(data):
         row = int(np.searchsorted(offsets, data.argmin(), side="right")) - 1
-        raise BadText(f"Text {row} holds a NUL character, which marks padding here: {shown(to_arrow(texts)[row].as_py())}")
+        raise BadText(
+            f"Text {row} holds a NUL character, which marks padding here: {shown(to_arrow(texts)[row].as_py())}"
+        )
     # Each row starts as `length` bytes copied from where its text begins; what follows the text is then
     # blanked, by a row that holds as many ones as the text has bytes.
     matrix = stretches(np.concatenate([data, np.zeros(length, np.uint8)]), starts, length)
