@@ -6,11 +6,15 @@
 ['https', 'example.com', '/a', '', 'b=c', 'd']
 """
 
+import contextlib
 import importlib
+import logging
 import os
 
 # TensorFlow reports each unused instruction set and each missing GPU library, in pages; errors still come through.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# It also warns of each new shape that a model meets; here texts of any length are the rule.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 __version__ = "0.1.0"
 
@@ -23,3 +27,18 @@ def __getattr__(name: str):
     if name in PUBLIC:
         return getattr(importlib.import_module(f"urlseq.{PUBLIC[name]}"), name)
     raise AttributeError(f"module 'urlseq' has no attribute {name!r}")
+
+
+@contextlib.contextmanager
+def quiet():
+    """Drops what is written to the process' standard error meanwhile, such as what TensorFlow's own C++ code
+    remarks while it is imported, which no setting silences. Exceptions are raised as ever.
+    """
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -27,7 +27,7 @@ from urlseq.functions import Function, UnfitFunction, answers, function_named, n
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.sampler import urls
 from urlseq.sources import Inputs, sampler_of, texts_for
-from urlseq.training import Batches, Budget, Validation, by_length, train, write_file
+from urlseq.training import SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, by_length, train, write_file
 from urlseq.vectorize import BadText, byte_lengths, shown, to_matrix
 
 FORMAT = 1
@@ -72,6 +72,8 @@ def copy_function(
     """
     if minutes is None and examples is None:
         minutes = 10.0
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)  # better to fail now than after the training
     # A cell that is run twice has to start from nothing, both in Keras and in its random numbers.
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
@@ -85,7 +87,9 @@ def copy_function(
     check_answers(function, held_out, wanted)
 
     model = build_model(architecture)
-    batches = Batches(function, sampler, fits, seed, epoch_batches, batch_size)
+    # A small budget has to see long inputs, too.
+    short_first = min(SHORT_FIRST_EXAMPLES, examples // 4) if examples else SHORT_FIRST_EXAMPLES
+    batches = Batches(function, sampler, fits, seed, epoch_batches, batch_size, short_first=short_first)
     settings = {
         "function": name_of(function),
         "max_bytes": max_bytes,
@@ -204,7 +208,6 @@ class LearnedCopy:
             return self.predict([text])[0]
         texts = list(text)
         got, confidence, ended = [""] * len(texts), np.ones(len(texts), np.float32), np.ones(len(texts), bool)
-        to_matrix(texts[:0])
         self.check(texts)
         for rows in by_length(texts, [""] * len(texts)):
             decoded = self.decoder(to_matrix([texts[row] for row in rows]), self.limit)
@@ -299,15 +302,18 @@ def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
     imported, since that would let a file decide which code runs. Raises BadModel.
     """
     path = Path(folder)
-    shipped = not path.exists() and (SHIPPED / path).is_dir()
+    shipped = not path.exists() and len(path.parts) == 1 and (SHIPPED / path).is_dir()
     if shipped:
         path = SHIPPED / path
     if not (path / CARD).is_file():
-        raise BadModel(f"There is no learned copy in {path} (no {CARD}).")
+        shipped_names = ", ".join(sorted(card.parent.name for card in SHIPPED.glob(f"*/{CARD}")))
+        raise BadModel(f"There is no learned copy in {path} (no {CARD}). Shipped ones: {shipped_names or 'none'}.")
     try:
         card = json.loads((path / CARD).read_text(encoding="utf-8"))
         if card["format"] != FORMAT:
             raise BadModel(f"{path} is of format {card['format']}; this version reads format {FORMAT}. Train it again.")
+        if missing := {"function", "max_bytes", "longest_answer", "threshold", "bytes_seen"} - card.keys():
+            raise BadModel(f"{path / CARD} lacks {', '.join(sorted(missing))}. Get the copy again, or train it again.")
         weights_file = path / Path(card["weights"]).name
         data = weights_file.read_bytes()
         if hashlib.sha256(data).hexdigest() != card["sha256"]:
@@ -318,7 +324,7 @@ def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
         copy = LearnedCopy(model, card, function_named(card["function"]) if shipped and function is None else function)
     except BadModel:
         raise
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise BadModel(
             f"{path} holds no whole learned copy ({type(error).__name__}: {error}). Get or train it again."
         ) from None

@@ -134,6 +134,9 @@ def is_json(text: str) -> bool:
 
 # ---------------------------------------------------------------- when to abstain
 
+# A confidence that no answer reaches. Not infinity, which JSON can't hold.
+NONE_TRUSTED = 2.0
+
 
 def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each number of answers kept, the surest first: the share kept, and the share of these that are wrong."""
@@ -145,8 +148,10 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray
 def threshold_for(confidence: np.ndarray, right: np.ndarray, risk: float) -> float:
     """The lowest confidence to trust, so that of the trusted answers at most a share `risk` is wrong."""
     order = np.argsort(-confidence, kind="stable")
-    allowed = np.flatnonzero(np.cumsum(~right[order]) <= risk * np.arange(1, len(order) + 1))
-    return float(confidence[order[allowed[-1]]]) if len(allowed) else 1.0
+    # Answers of equal confidence are trusted together or not at all, so only the last of them may set the threshold.
+    last = np.append(np.diff(confidence[order]) < 0, True)[: len(order)]
+    allowed = np.flatnonzero(last & (np.cumsum(~right[order]) <= risk * np.arange(1, len(order) + 1)))
+    return float(confidence[order[allowed[-1]]]) if len(allowed) else NONE_TRUSTED
 
 
 # ---------------------------------------------------------------- where and how it fails

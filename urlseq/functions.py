@@ -57,7 +57,7 @@ def function_named(name: str) -> Function:
             found = importlib.import_module(".".join(parts[:cut]) or "builtins")
             for part in parts[cut:]:
                 found = getattr(found, part)
-        except (ImportError, AttributeError):
+        except (ImportError, AttributeError, TypeError):  # TypeError: a name that begins with dots
             continue
         if callable(found) and not inspect.ismodule(found):
             return found

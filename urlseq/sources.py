@@ -51,7 +51,7 @@ def read_texts(path: str | Path, column: str = "url") -> list[str]:
             return [line.removesuffix("\n") for line in lines]
     except UnicodeDecodeError as error:
         raise BadText(f"{path} is not UTF-8 text ({error.reason} at byte {error.start:,}).") from None
-    except (gzip.BadGzipFile, EOFError):
+    except (gzip.BadGzipFile, zlib.error, EOFError):
         raise ValueError(f"{path} is no whole gzip file. Get it again.") from None
 
 

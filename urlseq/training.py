@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -45,10 +46,12 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(self, function: Function, sampler: Sampler, fits: Callable[[str], bool], seed: int,
-                 epoch_batches: int, batch_size: int = 64, chunk_batches: int = 32):  # fmt: skip
+                 epoch_batches: int, batch_size: int = 64, chunk_batches: int = 32,
+                 short_first: int = SHORT_FIRST_EXAMPLES):  # fmt: skip
         super().__init__()
         self.function, self.sampler, self.fits, self.seed = function, sampler, fits, seed
         self.epoch_batches, self.batch_size, self.chunk_batches = epoch_batches, batch_size, chunk_batches
+        self.short_first = short_first
         self.epoch = 0
         self.chunk_number, self.chunk = -1, []
         self.bytes_seen, self.longest_answer = np.zeros(256, bool), 0
@@ -80,7 +83,7 @@ class Batches(keras.utils.PyDataset):
         rng = random.Random(f"{self.seed} {chunk}")
         count = self.batch_size * self.chunk_batches
         # Short inputs first: they teach where to look just as well, at a third of the price.
-        share = min(1.0, 0.25 + 0.75 * chunk * count / SHORT_FIRST_EXAMPLES)
+        share = min(1.0, 0.25 + 0.75 * chunk * count / max(1, self.short_first))
         drawn = texts_for(self.sampler, rng, round(count / share), held_out=False, check=self.fits)
         texts = [drawn[place] for place in np.argsort(byte_lengths(drawn), kind="stable")[:count]]
         wanted = answers(self.function, texts)
@@ -210,9 +213,9 @@ class Keeper(keras.callbacks.Callback):
         try:
             arrays = dict(np.load(self.path, allow_pickle=False))
             state = json.loads(str(arrays.pop("state")))
-        except (OSError, ValueError, KeyError):
-            return 0
-        if state["settings"] != self.settings:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            return 0  # damaged, or no state at all: training starts anew
+        if state.get("settings") != self.settings:
             return 0
         self.model.optimizer.build(self.model.trainable_variables)
         count = len(self.model.weights)

@@ -30,14 +30,17 @@ def to_arrow(texts: Texts) -> pa.Array:
         if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
             raise TypeError(f"Texts are wanted, but the Arrow array holds {texts.type}.")
         array = texts
+    elif isinstance(texts, str):
+        raise TypeError(f"A list of texts is wanted, not one text: {shown(texts)}.")
     else:
         try:
             array = pa.array(texts, pa.string())
         except UnicodeEncodeError:
-            broken = next(text for text in texts if not is_unicode(text))
+            broken = next(text for text in texts if isinstance(text, str) and not is_unicode(text))
             raise BadText(f"{shown(broken)} holds half a surrogate pair, which UTF-8 can't. Mend or drop it.") from None
-        except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-            raise TypeError(f"A list of texts is wanted ({error}).") from None
+        except (pa.ArrowTypeError, pa.ArrowInvalid):
+            wrong = next(text for text in texts if text is not None and not isinstance(text, str))
+            raise TypeError(f"A list of texts is wanted, but it holds {wrong!r}.") from None
     if array.null_count:
         row = array.is_null().to_pylist().index(True)
         raise TypeError(f"Text {row} is missing (None). Drop the missing ones or put '' in their place.")

@@ -1,0 +1,64 @@
+"""What the sampler yields beside real lists of URLs: lengths, how often each part comes up, which bytes."""
+
+import random
+from urllib.parse import urlparse
+
+import numpy as np
+
+from benchmarks.accuracy import LISTS
+from benchmarks.common import keep, machine, reference_urls, table
+from urlseq.sampler import urls
+from urlseq.sources import registry_urls
+from urlseq.vectorize import buffers, byte_lengths
+
+
+def rates(texts: list[str]) -> dict[str, str]:
+    """The share of texts with each part, their lengths, and the bytes that ever come up."""
+    parts = []
+    for text in texts:
+        try:
+            parts.append(urlparse(text))
+        except ValueError:
+            continue
+    shares = {
+        "https": [part.scheme == "https" for part in parts],
+        "www.": [part.netloc.startswith("www.") for part in parts],
+        "port": [":" in part.netloc.rpartition("@")[2] for part in parts],
+        "userinfo": ["@" in part.netloc for part in parts],
+        ";params": [bool(part.params) for part in parts],
+        "query": [bool(part.query) for part in parts],
+        "fragment": [bool(part.fragment) for part in parts],
+        "root path": [part.path in ("", "/") for part in parts],
+        "trailing slash": [part.path.endswith("/") for part in parts],
+        "percent-encoding": ["%" in text for text in texts],
+        "upper case": [text != text.lower() for text in texts],
+        "not ASCII": [not text.isascii() for text in texts],
+    }
+    lengths = byte_lengths(texts)
+    return {
+        "count": f"{len(texts):,}",
+        "bytes at 50 / 90 / 99 %": " / ".join(f"{value:.0f}" for value in np.percentile(lengths, [50, 90, 99])),
+        "raises": f"{1 - len(parts) / len(texts):.1%}",
+        **{name: f"{np.mean(values):.1%}" for name, values in shares.items()},
+        "different bytes": str(len(np.unique(buffers(texts)[0]))),
+    }
+
+
+def main(quick: bool = False) -> None:
+    rng, count = random.Random(0), 2_000 if quick else 20_000
+    columns = {}
+    for name, noise in (("sampler, realistic", 0.0), ("sampler, noisy", 1.0)):
+        sampler = urls(256, noise)
+        columns[name] = rates([sampler(rng) for _ in range(count)])
+    real = {name: reference_urls(name) for name in LISTS} | {"bioregistry": registry_urls()}
+    columns |= {name: rates(texts) for name, texts in real.items() if texts}
+    names = list(next(iter(columns.values())))
+    print(
+        machine(), table(["", *columns], [[name, *(c[name] for c in columns.values())] for name in names]), sep="\n\n"
+    )
+    if not quick:
+        keep("sampler_report", columns)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What several test files share: texts of any kind, tiny models, and one tiny copy that has learned something."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+# Examples are drawn the same way each time, and no test fails because the machine was busy.
+settings.register_profile(
+    "urlseq", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("urlseq")
+
+# Lists of real URLs lie beside the repository, where they lie at all.
+REAL_LISTS = Path(__file__).parents[2] / "shared" / "data"
+
+# Any text that can be an input: Unicode without NUL and without halves of surrogate pairs.
+TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
+TEXTS = st.lists(TEXT)
+
+LETTERS, LONGEST_WORD = "abcdefgh", 5
+
+
+def words(rng: random.Random) -> str:
+    return "".join(rng.choices(LETTERS, k=rng.randint(1, LONGEST_WORD)))
+
+
+def words_of(count: int, seed: int = 0) -> list[str]:
+    rng = random.Random(seed)
+    return [words(rng) for _ in range(count)]
+
+
+def tiny_architecture():
+    from urlseq.model import Architecture
+
+    return Architecture(units=32, embedding=32, attention=32, hidden=64)
+
+
+def random_model(seed: int = 0, scale: float = 2.0):
+    """A model that has learned nothing. Its larger weights make it say many things, and its answers do end."""
+    import keras
+
+    from urlseq.model import Architecture, build_model
+    from urlseq.vectorize import END
+
+    keras.utils.set_random_seed(seed)
+    model = build_model(Architecture(units=16, embedding=8, attention=8, hidden=16))
+    model.set_weights([weights * scale for weights in model.get_weights()])
+    kernel, bias = model.get_layer("logits").get_weights()
+    bias[END] += 4
+    model.get_layer("logits").set_weights([kernel, bias])
+    return model
+
+
+def card(**changes) -> dict:
+    """What is known of a copy that has learned nothing."""
+    from urlseq.copying import FORMAT
+
+    known = {
+        "format": FORMAT,
+        "function": "str.upper",
+        "max_bytes": 12,
+        "architecture": {"units": 16, "embedding": 8, "attention": 8, "hidden": 16},
+        "bytes_seen": list(range(1, 128)),
+        "longest_answer": 10,
+        "threshold": 0.0,
+    }
+    return known | changes
+
+
+def untrained_copy(seed: int = 0, **changes):
+    from urlseq.copying import LearnedCopy
+
+    return LearnedCopy(random_model(seed), card(**changes), str.upper)
+
+
+@pytest.fixture(scope="session")
+def random_tiny():
+    return random_model()
+
+
+@pytest.fixture(scope="session")
+def learned():
+    """A copy of `str.upper` for words of up to five letters: half a minute of training, nearly always right."""
+    from urlseq.copying import copy_function
+
+    return copy_function(
+        str.upper,
+        words,
+        max_bytes=LONGEST_WORD,
+        examples=TINY_EXAMPLES,
+        architecture=tiny_architecture(),
+        learning_rate=1.5e-2,
+        batch_size=32,
+        epoch_batches=TINY_EXAMPLES // 32 // 4,
+        validation_count=100,
+        attempts=0,
+        verbose=False,
+    )
+
+
+TINY_EXAMPLES = 32 * 800
+
+
+def largest_difference(first, second) -> float:
+    """Between two lists of arrays, such as two models' weights."""
+    return max(float(np.abs(one - other).max()) for one, other in zip(first, second, strict=True))

@@ -1,0 +1,83 @@
+import html
+import json
+import math
+from collections import namedtuple
+from urllib.parse import urlparse
+
+import pytest
+from conftest import TEXT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from urlseq.functions import UnfitFunction, answer, answers, function_named, name_of, to_json
+
+Point = namedtuple("Point", "x y")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+    max_leaves=10,
+)
+
+
+def test_named_tuples_become_lists():
+    assert to_json(Point(1, Point("a", None))) == '[1,["a",null]]'
+    assert answer(urlparse, "http://é.com/a?b#c") == '["http","é.com","/a","","b","c"]'
+
+
+@given(JSON)
+def test_any_json_value_comes_back_from_its_answer(value):
+    assert json.loads(answer(lambda _: value, "")) == value
+
+
+@pytest.mark.parametrize(("raised", "expected"), [(ValueError("x"), '{"error":"ValueError"}'),
+                                                  (KeyError(1), '{"error":"KeyError"}'),
+                                                  (RecursionError(), '{"error":"RecursionError"}')])  # fmt: skip
+def test_errors_are_answers(raised, expected):
+    def raises(text):
+        raise raised
+
+    assert answer(raises, "a") == expected
+
+
+def test_urlparse_errors_are_answers():
+    assert answers(urlparse, ["http://[", "a"]) == ['{"error":"ValueError"}', '["","","a","","",""]']
+
+
+def test_interruption_is_no_answer():
+    def interrupted(text):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        answer(interrupted, "a")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, {1, 2}, b"bytes", "half \ud83d", ["deep", {"er": object()}]])
+def test_what_json_cannot_hold_is_refused_with_the_input(value):
+    def unfit(text):
+        return value
+
+    with pytest.raises(UnfitFunction, match="unfit.*the input"):
+        answer(unfit, "the input")
+
+
+def test_values_that_hold_themselves_are_refused():
+    def endless(text):
+        endless = []
+        endless.append(endless)
+        return endless
+
+    with pytest.raises(UnfitFunction):
+        answer(endless, "a")
+
+
+@pytest.mark.parametrize(("function", "name"), [(urlparse, "urllib.parse.urlparse"), (hex, "hex"),
+                                                (html.escape, "html.escape"), (str.title, "str.title")])  # fmt: skip
+def test_names_go_both_ways(function, name):
+    assert name_of(function) == name
+    assert function_named(name) is function
+
+
+@pytest.mark.parametrize("name", ["", ".", "..x", "nowhere", "nowhere.at_all", "html.nothing", "html", "sys.path", "a b"])
+def test_names_of_nothing_callable_are_refused(name):
+    with pytest.raises(LookupError, match="no function named"):
+        function_named(name)

@@ -1,0 +1,227 @@
+import keras
+import numpy as np
+import pytest
+from conftest import TEXT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from keras import layers
+
+from urlseq.model import (
+    RotaryAttention,
+    ReverseText,
+    capped_crossentropy,
+    capped_weights,
+    cudnn_obstacles,
+    exact_match,
+    masked_crossentropy,
+)
+from urlseq.training import model_batch
+from urlseq.vectorize import END, PADDING, VOCABULARY, padded, to_matrix
+
+TEXTS = ["http://a.example/b?c#d", "", "é", "日本語", "a" * 30, "tictac-tictac"]
+ANSWERS = ['["http","a.example"]', "1", '"É"', '{"error":"ValueError"}', "[]", '"tic"']
+# Targets: rows of a few bytes, some of them padding.
+TARGETS = arrays.arrays(np.int32, st.tuples(st.integers(1, 5), st.integers(1, 8)), elements=st.integers(0, 5))
+
+
+def one_batch():
+    inputs, target = model_batch(TEXTS, ANSWERS)
+    return inputs, target
+
+
+def logits_for(target: np.ndarray, seed: int, wrong: float) -> np.ndarray:
+    """Logits [batch, out, 8] that are right at all but a share `wrong` of the places."""
+    rng = np.random.default_rng(seed)
+    said = np.where(rng.random(target.shape) < wrong, rng.integers(0, 8, target.shape), target)
+    logits = rng.random((*target.shape, 8)).astype(np.float32)
+    np.put_along_axis(logits, said[..., None], 2.0, axis=-1)
+    return logits
+
+
+# ---------------------------------------------------------------- padding and neighbours
+
+
+def test_more_padding_changes_no_logits(random_tiny):
+    inputs, _ = one_batch()
+    before = random_tiny.predict_on_batch(inputs)
+    wider = {name: np.pad(matrix, ((0, 0), (0, 16))) for name, matrix in inputs.items()}
+    after = random_tiny.predict_on_batch(wider)[:, : before.shape[1]]
+    np.testing.assert_allclose(after, before, atol=1e-5)
+    assert np.ptp(before) > 1
+
+
+@pytest.mark.parametrize("name", ["encoder_input", "decoder_input"])
+def test_more_padding_of_one_input_changes_no_logits(random_tiny, name):
+    inputs, _ = one_batch()
+    before = random_tiny.predict_on_batch(inputs)
+    after = random_tiny.predict_on_batch({**inputs, name: np.pad(inputs[name], ((0, 0), (0, 16)))})
+    np.testing.assert_allclose(after[:, : before.shape[1]], before, atol=1e-5)
+
+
+def test_neighbours_in_the_batch_change_no_logits(random_tiny):
+    inputs, target = one_batch()
+    together = random_tiny.predict_on_batch(inputs)
+    for row in range(len(TEXTS)):
+        alone_inputs, _ = model_batch(TEXTS[row : row + 1], ANSWERS[row : row + 1])
+        alone = random_tiny.predict_on_batch(alone_inputs)[0]
+        count = np.count_nonzero(target[row])
+        np.testing.assert_allclose(alone[:count], together[row, :count], atol=1e-5)
+
+
+def test_the_answer_depends_on_the_input(random_tiny):
+    inputs, _ = one_batch()
+    changed = {**inputs, "encoder_input": inputs["encoder_input"][::-1].copy()}
+    assert np.abs(random_tiny.predict_on_batch(changed) - random_tiny.predict_on_batch(inputs)).max() > 0.01
+
+
+def test_a_byte_never_depends_on_later_ones_of_the_answer(random_tiny):
+    inputs, _ = one_batch()
+    before = random_tiny.predict_on_batch(inputs)
+    changed = {**inputs, "decoder_input": inputs["decoder_input"].copy()}
+    changed["decoder_input"][:, 5:] = 7
+    after = random_tiny.predict_on_batch(changed)
+    np.testing.assert_allclose(after[:, :5], before[:, :5], atol=1e-5)
+    assert np.abs(after[:, 5:] - before[:, 5:]).max() > 0.01
+
+
+# ---------------------------------------------------------------- layers
+
+
+@settings(max_examples=20)
+@given(st.lists(TEXT, min_size=1, max_size=5))
+def test_reverse_text_against_a_loop(texts):
+    tokens = padded(to_matrix(texts)).astype(np.int32)
+    values = np.random.default_rng(0).random((*tokens.shape, 3)).astype(np.float32)
+    expected = values.copy()
+    for row, text in enumerate(texts):
+        length = len(text.encode()) + 1
+        expected[row, :length] = values[row, :length][::-1]
+    layer = ReverseText()
+    once = np.asarray(layer([values, tokens]))
+    np.testing.assert_array_equal(once, expected)
+    np.testing.assert_array_equal(np.asarray(layer([once, tokens])), values)
+
+
+def attended(queries, keys, tokens) -> np.ndarray:
+    """The weights [batch, out, in] themselves: values that are one-hot by place come out as the weights."""
+    places = np.broadcast_to(np.eye(tokens.shape[1], dtype=np.float32), (len(tokens), tokens.shape[1], tokens.shape[1]))
+    return np.asarray(RotaryAttention()([queries, keys, places, tokens]))
+
+
+def test_attention_rows_sum_to_one_and_skip_padding():
+    tokens = padded(to_matrix(TEXTS)).astype(np.int32)
+    rng = np.random.default_rng(0)
+    queries = rng.normal(size=(len(TEXTS), 6, 8)).astype(np.float32)
+    keys = rng.normal(size=(*tokens.shape, 8)).astype(np.float32)
+    weights = attended(queries, keys, tokens)
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+    is_padding = np.broadcast_to((tokens == PADDING)[:, None, :], weights.shape)
+    assert (weights[is_padding] == 0).all()
+    assert (weights[~is_padding] > 0).all()
+
+
+def test_attention_depends_on_distance_alone_when_content_is_the_same():
+    same = np.ones((1, 12, 8), np.float32)
+    weights = attended(same, same, np.ones((1, 12), np.int32))[0]
+    scores = np.log(weights) - np.log(np.diagonal(weights))[:, None]  # against the place at distance 0
+    for row in range(1, 11):
+        np.testing.assert_allclose(scores[row, 1:], scores[row - 1, :-1], atol=1e-4)
+    assert np.ptp(scores[0]) > 0.1
+
+
+# ---------------------------------------------------------------- losses and the measure
+
+
+@given(TARGETS)
+def test_padding_never_weighs_more_than_the_bytes(target):
+    weights = np.asarray(capped_weights(target))
+    assert (weights[target != PADDING] == 1).all()
+    on_bytes, on_padding = weights[target != PADDING].sum(), weights[target == PADDING].sum()
+    assert on_padding <= on_bytes * (1 + 1e-5)
+    places = (target == PADDING).sum()
+    np.testing.assert_allclose(on_padding, min(places, on_bytes), rtol=1e-5)
+
+
+@given(TARGETS, st.integers(0, 99))
+def test_the_masked_loss_ignores_padding(target, seed):
+    target[:, 0] = END % 8  # no batch is all padding
+    logits = logits_for(target, seed, 0.3)
+    elsewhere = logits.copy()
+    elsewhere[target == PADDING] = np.random.default_rng(seed).random(8) * 9
+    loss = float(masked_crossentropy(target, logits))
+    assert loss == pytest.approx(float(masked_crossentropy(target, elsewhere)), rel=1e-5)
+    logarithms = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    chosen = np.take_along_axis(logarithms, target[..., None], axis=-1)[..., 0]
+    assert loss == pytest.approx(-chosen[target != PADDING].mean(), rel=1e-4)
+
+
+def test_the_capped_loss_does_look_at_padding():
+    target = np.array([[3, 4, 0, 0]], np.int32)
+    logits = logits_for(target, 0, 0)
+    elsewhere = logits.copy()
+    elsewhere[0, 3] = [0, 0, 9, 0, 0, 0, 0, 0]
+    assert float(capped_crossentropy(target, elsewhere)) > float(capped_crossentropy(target, logits)) + 0.1
+
+
+@given(TARGETS, st.integers(0, 99), st.sampled_from([0.0, 0.1, 0.9]))
+def test_exact_match_is_every_byte_right(target, seed, wrong):
+    logits = logits_for(target, seed, wrong)
+    said = logits.argmax(axis=-1)
+    expected = [all(a == b or b == PADDING for a, b in zip(*rows, strict=True)) for rows in zip(said, target, strict=True)]
+    assert np.asarray(exact_match(target, logits)).tolist() == expected
+
+
+def test_exact_match_sees_a_missing_end_mark():
+    target = to_matrix(["ab"]).astype(np.int32)
+    logits = np.eye(VOCABULARY, dtype=np.float32)[target]
+    assert np.asarray(exact_match(target, logits)).tolist() == [1]
+    logits[0, 2] = np.eye(VOCABULARY)[ord("c")]
+    assert np.asarray(exact_match(target, logits)).tolist() == [0]
+
+
+# ---------------------------------------------------------------- cuDNN
+
+
+def test_the_models_own_lstms_may_run_on_cudnn(random_tiny):
+    lstms = [layer for layer in random_tiny.layers if isinstance(layer, layers.LSTM)]
+    assert {layer.name for layer in lstms} == {"forward_encoder", "backward_encoder", "decoder"}
+    assert [cudnn_obstacles(layer) for layer in lstms] == [[], [], []]
+
+
+@pytest.mark.parametrize(("options", "reason"), [
+    ({"activation": "relu"}, "activation is not tanh"),
+    ({"recurrent_activation": "hard_sigmoid"}, "gates' activation is not sigmoid"),
+    ({"unroll": True}, "unrolled"),
+    ({"recurrent_dropout": 0.1}, "drops out recurrent values"),
+    ({"use_bias": False}, "no bias"),
+    ({"use_cudnn": False}, "use_cudnn=False"),
+])  # fmt: skip
+def test_what_keeps_an_lstm_from_cudnn(options, reason):
+    (obstacle,) = cudnn_obstacles(layers.LSTM(4, **options))
+    assert reason in obstacle
+
+
+def test_padding_on_the_left_keeps_an_lstm_from_cudnn():
+    lstm = layers.LSTM(4)
+    assert cudnn_obstacles(lstm, masked=True) == []
+    (obstacle,) = cudnn_obstacles(lstm, masked=True, right_padded=False)
+    assert "padding on the left" in obstacle
+    assert cudnn_obstacles(lstm, masked=False, right_padded=False) == []
+
+
+def test_all_obstacles_are_told():
+    lstm = layers.LSTM(4, activation="relu", use_bias=False, unroll=True)
+    assert len(cudnn_obstacles(lstm)) == 3
+
+
+def test_keras_agrees_on_what_cudnn_takes():
+    """Keras' own rule, by which it takes the fast road, judges the same layers in the same way."""
+    rule = pytest.importorskip("keras.src.backend.tensorflow.rnn").cudnn_ok
+    for options in ({}, {"activation": "relu"}, {"recurrent_activation": "relu"}, {"unroll": True}, {"use_bias": False}):
+        lstm = layers.LSTM(4, **options)
+        allowed = rule(lstm.activation, lstm.recurrent_activation, lstm.unroll, use_bias=lstm.use_bias)
+        # Without a GPU Keras' rule may say no to everything; then there is nothing to compare.
+        if not rule(keras.activations.tanh, keras.activations.sigmoid, False, use_bias=True):
+            pytest.skip("Keras' rule refuses every layer here")
+        assert allowed == (not cudnn_obstacles(lstm)), options

@@ -1,0 +1,174 @@
+import gzip
+import importlib.util
+import random
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from conftest import words
+
+from urlseq.sources import HELD_OUT_SHARE, is_held_out, read_texts, registry_urls, sampler_of, texts_for
+from urlseq.vectorize import BadText
+
+TEXTS = ["http://a.example/", "é", "", "http://b.example/?q=1", "日本語"]
+LINES = "".join(f"{text}\n" for text in TEXTS).encode()
+
+
+def drawn(inputs, count: int = 300) -> set[str]:
+    sampler, rng = sampler_of(inputs), random.Random(0)
+    return {sampler(rng) for _ in range(count)}
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    table = pa.table({"number": range(len(TEXTS)), "url": TEXTS})
+    pa.parquet.write_table(table, tmp_path / "one.parquet")
+    (tmp_path / "many").mkdir()
+    pa.parquet.write_table(table.slice(0, 2), tmp_path / "many" / "part-0.parquet")
+    pa.parquet.write_table(table.slice(2), tmp_path / "many" / "part-1.parquet")
+    return tmp_path
+
+
+@pytest.mark.parametrize("inputs", [TEXTS, tuple(TEXTS), pa.array(TEXTS), pa.chunked_array([TEXTS[:2], TEXTS[2:]])])
+def test_sequences_are_drawn_from(inputs):
+    assert drawn(inputs) == set(TEXTS)
+
+
+def test_a_sampler_is_a_sampler_already():
+    assert sampler_of(words) is words
+
+
+def test_text_files_and_gzipped_ones(tmp_path):
+    (tmp_path / "urls.txt").write_bytes(LINES)
+    (tmp_path / "urls.txt.gz").write_bytes(gzip.compress(LINES))
+    for name in ("urls.txt", "urls.txt.gz"):
+        assert read_texts(tmp_path / name) == TEXTS
+        assert drawn(str(tmp_path / name)) == drawn(tmp_path / name) == set(TEXTS)
+
+
+def test_only_line_feeds_end_a_line(tmp_path):
+    (tmp_path / "odd.txt").write_bytes("a\rb\x85c\u2028d\n\nlast".encode())
+    assert read_texts(tmp_path / "odd.txt") == ["a\rb\x85c\u2028d", "", "last"]
+
+
+def test_parquet_files_and_folders(parquet):
+    for name in ("one.parquet", "many"):
+        assert sorted(read_texts(parquet / name)) == sorted(TEXTS)
+        assert drawn(parquet / name) == set(TEXTS)
+
+
+def test_a_column_that_is_missing_is_named_beside_those_there(parquet):
+    with pytest.raises(ValueError, match="no column 'adress'; it has number, url"):
+        read_texts(parquet / "one.parquet", column="adress")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing.txt"):
+        sampler_of(tmp_path / "nothing.txt")
+
+
+@pytest.mark.parametrize("empty", [[], (), pa.array([], pa.string())])
+def test_no_inputs_are_refused(empty):
+    with pytest.raises(ValueError, match="no inputs"):
+        sampler_of(empty)
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    (tmp_path / "empty.txt").write_bytes(b"")
+    with pytest.raises(ValueError, match="no inputs"):
+        sampler_of(tmp_path / "empty.txt")
+
+
+def damaged(data: bytes, kind: str) -> bytes:
+    if kind == "truncated":
+        return data[: len(data) // 2]
+    if kind == "garbled":
+        middle = bytes(byte ^ 0xFF for byte in data[30:60])
+        return data[:30] + middle + data[60:]
+    return b"not gzip at all"
+
+
+@pytest.mark.parametrize("kind", ["truncated", "garbled", "other"])
+def test_a_damaged_gzip_file_is_named(tmp_path, kind):
+    letters = np.random.default_rng(0).integers(97, 120, 5000, dtype=np.uint8)
+    path = tmp_path / "urls.txt.gz"
+    path.write_bytes(damaged(gzip.compress(letters.tobytes()), kind))
+    with pytest.raises(ValueError, match=r"urls\.txt\.gz is no whole gzip file"):
+        read_texts(path)
+
+
+def test_a_file_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "latin.txt").write_bytes(b"good\ncaf\xe9\n")
+    with pytest.raises(BadText, match=r"latin\.txt is not UTF-8"):
+        read_texts(tmp_path / "latin.txt")
+
+
+# ---------------------------------------------------------------- two sides
+
+
+def test_held_out_and_training_texts_are_disjoint():
+    held_out = texts_for(words, random.Random(1), 300, held_out=True)
+    trained = texts_for(words, random.Random(2), 3000, held_out=False)
+    assert all(map(is_held_out, held_out)) and not any(map(is_held_out, trained))
+    assert len(held_out) == 300 and len(trained) == 3000
+    assert set(held_out).isdisjoint(trained)
+
+
+def test_about_one_text_in_sixteen_is_held_out():
+    share = np.mean([is_held_out(f"https://example.com/{number}") for number in range(20_000)])
+    assert abs(share - 1 / HELD_OUT_SHARE) < 0.01
+
+
+def test_only_texts_that_pass_the_check_are_taken():
+    texts = texts_for(words, random.Random(0), 200, held_out=False, check=lambda text: len(text) == 3)
+    assert {len(text) for text in texts} == {3}
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_too_few_inputs_are_refused_with_an_example(held_out):
+    other_side = next(f"text {n}" for n in range(1000) if is_held_out(f"text {n}") != held_out)
+    with pytest.raises(ValueError, match=f"Hardly any input is.*'{other_side}'"):
+        texts_for(sampler_of([other_side]), random.Random(0), 1, held_out)
+
+
+def test_a_check_that_nothing_passes_is_told():
+    with pytest.raises(ValueError, match="Hardly any input is left for training.*too long"):
+        texts_for(words, random.Random(0), 1, held_out=False, check=lambda text: False)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "half \ud83d"])
+def test_unusable_inputs_are_named(text):
+    with pytest.raises(BadText) as caught:
+        texts_for(lambda rng: text, random.Random(0), 1, held_out=False)
+    assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"bytes"])
+def test_inputs_that_are_no_text_are_named(value):
+    with pytest.raises(TypeError, match=repr(value)):
+        texts_for(lambda rng: value, random.Random(0), 1, held_out=False)
+
+
+# ---------------------------------------------------------------- real URLs of a package
+
+
+def test_real_urls_of_the_registry():
+    if importlib.util.find_spec("bioregistry") is None:
+        pytest.skip("the package bioregistry is not installed")
+    texts = registry_urls()
+    assert len(texts) > 30_000
+    assert texts == sorted(set(texts))
+    hosts = set()
+    for text in texts:
+        assert text.startswith(("http://", "https://"))
+        if "[" not in text:  # one of them is a pattern for URLs
+            hosts.add(urlsplit(text).hostname)
+    assert len(hosts) > 10_000 and None not in hosts
+
+
+def test_a_missing_registry_is_told_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="pip install --no-deps bioregistry"):
+        registry_urls()

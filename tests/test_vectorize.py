@@ -1,0 +1,194 @@
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from conftest import TEXT, TEXTS
+from hypothesis import given
+from hypothesis import strategies as st
+from keras.utils import to_categorical
+
+from urlseq.training import model_batch
+from urlseq.vectorize import (
+    END,
+    PADDING,
+    PADDING_STEP,
+    START,
+    VOCABULARY,
+    BadText,
+    byte_lengths,
+    features,
+    one_hot_to_texts,
+    padded,
+    to_matrix,
+    to_texts,
+)
+
+PAIRS = st.lists(st.tuples(TEXT, TEXT))
+
+
+def row_by_row(texts: list[str], length: int) -> np.ndarray:
+    """The same matrix, made by the plain loop that `to_matrix` does without."""
+    matrix = np.zeros((len(texts), length), np.uint8)
+    for row, text in enumerate(texts):
+        data = text.encode() + bytes([END])
+        matrix[row, : len(data)] = list(data)
+    return matrix
+
+
+@given(TEXTS)
+def test_texts_come_back_from_their_matrix(texts):
+    assert to_texts(to_matrix(texts)) == texts
+
+
+@given(TEXTS)
+def test_matrix_equals_the_plain_loop(texts):
+    matrix = to_matrix(texts)
+    assert matrix.dtype == np.uint8
+    longest = max((len(text.encode()) for text in texts), default=0)
+    np.testing.assert_array_equal(matrix, row_by_row(texts, longest + 1))
+
+
+@given(TEXTS, st.integers(1, 50))
+def test_a_longer_matrix_holds_more_padding_and_the_same_texts(texts, more):
+    matrix = to_matrix(texts)
+    longer = to_matrix(texts, matrix.shape[1] + more)
+    np.testing.assert_array_equal(longer, np.pad(matrix, ((0, 0), (0, more))))
+    assert to_texts(longer) == texts
+
+
+@given(TEXTS)
+def test_every_row_has_one_end_mark_and_only_padding_behind_it(texts):
+    matrix = to_matrix(texts)
+    assert ((matrix == END).sum(axis=1) == 1).all()
+    ends = (matrix == END).argmax(axis=1)
+    np.testing.assert_array_equal(ends, byte_lengths(texts))
+    behind = np.arange(matrix.shape[1]) > ends[:, None]
+    np.testing.assert_array_equal(matrix == PADDING, behind)
+
+
+@given(TEXTS, st.sampled_from([pa.string(), pa.large_string()]), st.data())
+def test_arrow_arrays_and_their_slices_give_what_lists_give(texts, kind, data):
+    start = data.draw(st.integers(0, len(texts)))
+    count = data.draw(st.integers(0, len(texts) - start))
+    sliced = pa.array(texts, kind).slice(start, count)
+    np.testing.assert_array_equal(to_matrix(sliced), to_matrix(texts[start : start + count]))
+
+
+@given(st.lists(TEXTS), st.sampled_from([pa.string(), pa.large_string()]))
+def test_chunked_arrays_give_what_lists_give(chunks, kind):
+    chunked = pa.chunked_array(chunks, kind)
+    np.testing.assert_array_equal(to_matrix(chunked), to_matrix([text for chunk in chunks for text in chunk]))
+
+
+@given(TEXTS)
+def test_one_hot_vectors_of_a_perfect_identity_give_the_texts_back(texts):
+    # Padded, since `to_categorical` takes a matrix of one column for a vector.
+    assert one_hot_to_texts(to_categorical(padded(to_matrix(texts)), VOCABULARY)) == texts
+
+
+def test_empty_lists_and_empty_texts():
+    assert to_matrix([]).shape == (0, 1)
+    assert to_texts(to_matrix([])) == []
+    assert to_matrix([""]).tolist() == [[END]]
+    assert to_texts(to_matrix([""])) == [""]
+    assert byte_lengths([]).tolist() == []
+
+
+@given(TEXTS, TEXT, TEXT, TEXTS)
+def test_nul_is_refused_wherever_it_stands(before, start, end, after):
+    with pytest.raises(BadText, match=f"Text {len(before)} holds a NUL"):
+        to_matrix([*before, f"{start}\0{end}", *after])
+
+
+def test_the_message_names_the_text_with_nul():
+    with pytest.raises(BadText, match=r"Text 1 holds a NUL character.*'good\\x00evil'"):
+        to_matrix(["fine", "good\0evil", "fine"])
+
+
+@pytest.mark.parametrize("texts", [["fine", "half \ud83d"], [None, "half \ud83d"]])
+def test_lone_surrogates_are_refused_by_name(texts):
+    with pytest.raises(BadText, match=r"half \\ud83d"):
+        to_matrix(texts)
+
+
+@pytest.mark.parametrize("texts", [["fine", None], pa.array(["fine", None]), pd.Series(["fine", None])])
+def test_missing_texts_are_refused_by_place(texts):
+    with pytest.raises(TypeError, match="Text 1 is missing"):
+        to_matrix(texts)
+
+
+@pytest.mark.parametrize(("texts", "named"), [(["fine", 5], "holds 5"), (["fine", ["x"]], r"holds \['x'\]"),
+                                              ([1.5], "holds 1.5"), ("one text", "'one text'"),
+                                              (pa.array([1, 2]), "int64")])  # fmt: skip
+def test_what_is_no_text_is_refused_by_name(texts, named):
+    with pytest.raises(TypeError, match=named):
+        to_matrix(texts)
+
+
+def test_a_text_may_fill_its_row_but_not_more():
+    assert to_texts(to_matrix(["abc", "é"], 4)) == ["abc", "é"]
+    with pytest.raises(BadText, match="Text 1 has 4 bytes; 3 is the limit: 'éé'"):
+        to_matrix(["abc", "éé"], 4)
+
+
+def test_a_long_text_is_cut_in_the_message():
+    with pytest.raises(BadText) as caught:
+        to_matrix(["x" * 100_000], 10)
+    assert "100,000" in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_bytes_that_are_no_text_become_replacement_characters():
+    matrix = np.array([[*b"a", 0xC3, END, 0], [0x80, *b"bc", END], [*"é".encode(), *b"ab"], [START, 0xFD, END, 9]])
+    assert to_texts(matrix) == ["a\ufffd", "\ufffdbc", "éab", "\ufffd\ufffd"]
+
+
+@given(st.lists(st.lists(st.integers(0, 255), min_size=9, max_size=9)))
+def test_any_bytes_decode_as_python_does(rows):
+    matrix = np.array(rows, np.uint8).reshape(-1, 9)
+    expected = [bytes(row).split(b"\xff")[0].split(b"\0")[0].decode("utf-8", "replace") for row in rows]
+    assert to_texts(matrix) == expected
+
+
+@given(TEXTS, st.integers(0, 70))
+def test_padded_width_is_a_multiple_of_the_step(texts, at_least):
+    matrix = to_matrix(texts)
+    wide = padded(matrix, at_least)
+    assert wide.shape[1] % PADDING_STEP == 0
+    assert wide.shape[1] - max(matrix.shape[1], at_least) in range(PADDING_STEP)
+    assert to_texts(wide) == texts
+
+
+# ---------------------------------------------------------------- features
+
+
+@given(PAIRS)
+def test_decoder_input_is_the_target_one_step_late(pairs):
+    text, answer = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    made = features(text, answer)
+    assert list(made) == ["text", "answer", "encoder_input", "target", "decoder_input"]
+    assert to_texts(made["encoder_input"]) == text
+    assert to_texts(made["target"]) == answer
+    for row, wanted in zip(made["decoder_input"], answer, strict=True):
+        late = [START, *wanted.encode()]
+        assert row.tolist() == late + [PADDING] * (made["target"].shape[1] - len(late))
+
+
+@given(PAIRS)
+def test_the_frame_to_look_at_holds_what_training_gets(pairs):
+    frame = pd.DataFrame(pairs, columns=["text", "answer"], dtype=object)
+    # The frame of the notebooks: the same function, chained, each column a list of rows.
+    looked = frame.assign(**{name: list(column) for name, column in features(**frame).items()})
+    looked_at_all_at_once = pd.DataFrame({name: list(column) for name, column in features(**frame).items()})
+    pd.testing.assert_frame_equal(looked, looked_at_all_at_once, check_dtype=False, check_column_type=False)
+
+    inputs, target = model_batch(frame["text"].tolist(), frame["answer"].tolist())
+    for name, trained_on in {**inputs, "target": target}.items():
+        assert len(looked[name]) == len(trained_on)
+        for row, wide in zip(looked[name], trained_on, strict=True):
+            assert row.tolist() == wide[: len(row)].tolist()
+            assert not wide[len(row) :].any()
+
+
+def test_training_gets_nothing_but_features():
+    made, (inputs, target) = features(["a"], ["b"]), model_batch(["a"], ["b"])
+    assert {*inputs, "target"} == set(made) - {"text", "answer"}
