@@ -178,7 +178,9 @@ def kind_of_mistake(wanted: str, got: str) -> str:
     changes = [change for change in difflib.SequenceMatcher(None, wanted, got, autojunk=False).get_opcodes()
                if change[0] != "equal"]  # fmt: skip
     structure = set('[]{}",')
-    if any(structure & set(wanted[a:b] + got[c:d]) for _, a, b, c, d in changes):
+    # The same letters between other delimiters; the differing stretches alone may show just the letters that moved.
+    moved = [c for c in wanted if c not in structure] == [c for c in got if c not in structure]
+    if moved or any(structure & set(wanted[a:b] + got[c:d]) for _, a, b, c, d in changes):
         return "parts divided in another way"
     if len(changes) == 1:
         kind, a, b, c, d = changes[0]

@@ -146,6 +146,8 @@ def piece(rng: random.Random) -> str:
         return percent_encoded(rng)
     if chance < 0.97:
         return foreign(rng)
+    if chance < 0.985:
+        return bracketed(rng)
     return characters(rng, LETTERS_AND_DIGITS + "-._~!$&'()*+,=:@%", 1, 12)
 
 
@@ -275,6 +277,13 @@ def parameter(rng: random.Random) -> str:
     else:
         value = characters(rng, LETTERS_AND_DIGITS + "+/=%-_.!*'(),:;|", 2, 30)
     return f"{key}={value}" if rng.random() < 0.95 else key
+
+
+def bracketed(rng: random.Random) -> str:
+    """Brackets of all kinds: square ones mean an IPv6 address in a host, and nothing anywhere else."""
+    left, right = rng.choice(["[]", "[]", "[]", "()", "{}", "<>"])
+    inside = rng.choice(["", word(rng), number(rng), f"{word(rng)},{word(rng)}", ipv6(rng)])
+    return rng.choice(["", word(rng)]) + left + inside + right + rng.choice(["", "", word(rng), number(rng)])
 
 
 def fragment(rng: random.Random) -> str:

@@ -1,0 +1,113 @@
+"""The command line: exit codes, one clear line for what can't be done, JSON lines for pipes."""
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from urlseq.__main__ import main
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def folder(learned, tmp_path_factory):
+    return learned.save(tmp_path_factory.mktemp("copies") / "upper")
+
+
+def run(capsys, *words: str) -> tuple[int, str, str]:
+    code = main([str(word) for word in words])
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+def test_call_prints_a_line_of_json_for_each_text(capsys, folder):
+    code, out, _ = run(capsys, "call", folder, "abc", "", "a\0b", "far too long for this")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [record["input"] for record in records] == ["abc", "", "a\0b", "far too long for this"]
+    assert records[0]["value"] == "ABC" and "confidence" in records[0] and "trusted" in records[0]
+    assert "NUL" in records[2]["error"] and "5 is the limit" in records[3]["error"]
+
+
+def test_call_reads_standard_input(capsys, folder, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("abc\ndef\n" * 300))
+    code, out, _ = run(capsys, "call", folder)
+    assert code == 0
+    assert [json.loads(line)["value"] for line in out.splitlines()] == ["ABC", "DEF"] * 300
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_evaluate_counts(capsys, folder, tmp_path, packed):
+    texts = ["abc", "def", "hab", "longer than five bytes", "a\0b", "abcde"]
+    data = "\n".join(texts).encode()
+    path = tmp_path / ("texts.txt.gz" if packed else "texts.txt")
+    path.write_bytes(gzip.compress(data) if packed else data)
+    code, out, _ = run(capsys, "evaluate", folder, path, "--function", "str.upper", "--json", "--max-bytes", 4)
+    counts = json.loads(out)
+    assert code == 0 and list(counts) == ["count", "exact", "trusted", "trusted_wrong"]
+    assert counts["count"] == 3  # one is too long for the copy, one for --max-bytes, one holds NUL
+    assert counts["trusted_wrong"] <= counts["trusted"] <= counts["count"]
+
+
+def test_evaluate_imports_no_function_that_a_card_names(capsys, folder, tmp_path):
+    (tmp_path / "texts.txt").write_text("abc\n")
+    code, out, error = run(capsys, "evaluate", folder, tmp_path / "texts.txt")
+    assert code == 1 and out == "" and "--function str.upper" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["call", "no-such-copy", "x"], "no learned copy"),
+        (["copy", "no.such.function"], "no function named"),
+        (["copy", "html.escape", "--inputs", "missing.txt", "--folder", "copy"], "missing.txt"),
+        (["copy", "os.getcwd", "--folder", "copy"], "raises on each"),
+    ],
+)
+def test_one_clear_line_says_what_is_wrong(capsys, tmp_path, monkeypatch, words, part):
+    monkeypatch.chdir(tmp_path)
+    code, out, error = run(capsys, *words)
+    assert code == 1 and out == ""
+    assert part in error and error.count("\n") == 1
+
+
+def test_wrong_words_exit_with_2(capsys):
+    for words in (["nonsense"], ["--minutes", "-1"], ["call"]):
+        with pytest.raises(SystemExit) as exit_:
+            main(words)
+        assert exit_.value.code == 2
+        assert "usage:" in capsys.readouterr().err
+
+
+def test_interruption_exits_with_130(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("urlseq.copying.copy_function", interrupted)
+    code, _, error = run(capsys, "copy", "html.escape")
+    assert code == 130 and "goes on" in error
+
+
+@pytest.mark.slow
+def test_main_job_keeps_a_copy_and_says_where(tmp_path):
+    """A few hundred examples teach nothing, but the whole job runs: learn, measure, keep, show."""
+    words = ["--examples", "640", "--max-bytes", "24", "--folder", str(tmp_path / "copy")]
+    result = subprocess.run(
+        [sys.executable, "-m", "urlseq", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "The copy is in" in result.stdout and "Held-out inputs" in result.stdout
+    names = sorted(path.name for path in (tmp_path / "copy").iterdir())
+    assert len(names) == 2 and names[0] == "copy.json" and names[1].startswith("weights-")
+    assert json.loads((tmp_path / "copy" / "copy.json").read_text())["function"] == "urllib.parse.urlparse"
+
+
+def test_importing_the_package_loads_no_framework():
+    code = "import sys, urlseq; print([m for m in ('tensorflow', 'keras', 'pyspark', 'pandas') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,344 @@
+import itertools
+import json
+import random
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from conftest import LETTERS, largest_difference, words, words_of
+
+from urlseq.copying import copy_function
+from urlseq.functions import UnfitFunction
+from urlseq.model import Architecture, build_model, masked_crossentropy
+from urlseq.sources import is_held_out
+from urlseq.training import Batches, Budget, Keeper, Progress, Schedule, Validation, by_length, duration, write_file
+from urlseq.vectorize import PADDING_STEP, byte_lengths, to_texts
+
+SMALL = Architecture(units=8, embedding=4, attention=8, hidden=8)
+EPOCH_BATCHES, BATCH_SIZE, EPOCHS = 5, 8, 3
+
+
+def train_a_little(folder=None, seed=0, **options):
+    """The same short training each time: three epochs of five batches."""
+    choices = {"architecture": SMALL, "max_bytes": 12, "examples": EPOCHS * EPOCH_BATCHES * BATCH_SIZE,
+               "batch_size": BATCH_SIZE, "epoch_batches": EPOCH_BATCHES, "validation_count": 12, "attempts": 0,
+               "learning_rate": 0.2, "verbose": False} | options  # fmt: skip
+    return copy_function(str.upper, choices.pop("inputs", words), folder=folder, seed=seed, **choices)
+
+
+class Interruption(keras.callbacks.Callback):
+    """Ctrl-C after so many batches."""
+
+    def __init__(self, after: int):
+        super().__init__()
+        self.left = after
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+# ---------------------------------------------------------------- budget and schedule
+
+
+@pytest.mark.parametrize(("budget", "seconds", "seen", "progress"), [
+    (Budget(minutes=2), 60, 10**9, 0.5), (Budget(minutes=2), 500, 0, 1.0), (Budget(examples=200), 10**9, 50, 0.25),
+    (Budget(examples=200), 0, 500, 1.0), (Budget(1, 100), 30, 20, 0.5), (Budget(1, 100), 30, 80, 0.8),
+    (Budget(1, 100), 0, 0, 0.0),
+])  # fmt: skip
+def test_progress_of_a_budget(budget, seconds, seen, progress):
+    assert budget.progress(seconds, seen) == pytest.approx(progress)
+
+
+def test_the_learning_rate_warms_up_and_comes_down():
+    model = build_model(SMALL)
+    model.compile(keras.optimizers.Adam())
+    schedule = Schedule(Budget(examples=1000), learning_rate=0.5, batch_size=10, warm_up_batches=20)
+    schedule.set_model(model)
+    schedule.on_train_begin()
+    rates = []
+    while not model.stop_training:
+        schedule.on_train_batch_begin(0)
+        rates.append(float(model.optimizer.learning_rate))
+        schedule.on_train_batch_end(0)
+    assert len(rates) == 100 and rates[0] == pytest.approx(0.5 / 20)
+    assert (np.diff(rates[:20]) > 0).all() and (np.diff(rates[20:]) < 0).all()
+    assert max(rates) < 0.5 and rates[-1] < 0.001
+
+
+def test_progress_is_one_line_an_epoch(capsys):
+    schedule = Schedule(Budget(examples=1000), 0.5, batch_size=10)
+    schedule.batches, schedule.seconds = 50, 61.0
+    Progress(schedule).on_epoch_end(0, {"loss": 0.25, "val_exact": 0.5})
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    assert "500 examples, loss 0.2500, held out: 50.00% exact, 1:01 gone, 1:01 left" in line
+    assert duration(3599.9) == "59:59"
+
+
+# ---------------------------------------------------------------- batches
+
+
+def batches(seed=0, function=str.upper, sampler=words, **options):
+    choices = {"epoch_batches": 10, "batch_size": 8, "chunk_batches": 4} | options
+    return Batches(function, sampler, lambda text: True, seed, **choices)
+
+
+def assert_same(one, other):
+    for first, second in zip([*one[0].values(), one[1]], [*other[0].values(), other[1]], strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_batch_is_the_same_whenever_it_is_made():
+    in_order = [batches()[index] for index in range(10)]
+    one_dataset, places = batches(), list(range(10)) * 2
+    random.Random(0).shuffle(places)
+    for index in places:
+        assert_same(one_dataset[index], in_order[index])
+
+
+def test_seeds_and_epochs_give_other_batches():
+    first = batches()
+    texts = [first.texts(number)[0] for number in range(20)]
+    assert len({tuple(batch) for batch in texts}) == 20
+    other = batches(seed=1)
+    assert all(other.texts(number)[0] != texts[number] for number in range(20))
+    second_epoch = batches()
+    second_epoch.on_epoch_end()
+    assert to_texts(second_epoch[3][0]["encoder_input"]) == texts[13]
+
+
+def test_a_batch_holds_the_texts_and_the_functions_answers():
+    inputs, target = batches()[1]
+    texts = to_texts(inputs["encoder_input"])
+    assert [json.loads(answer) for answer in to_texts(target)] == [text.upper() for text in texts]
+    assert len(texts) == 8 and target.dtype == inputs["decoder_input"].dtype == np.int32
+
+
+def long_and_short(rng) -> str:
+    return words(rng) * rng.randint(1, 20)
+
+
+def test_lengths_within_a_batch_are_similar():
+    made = batches(sampler=long_and_short, chunk_batches=32, short_first=0)
+    spreads = [np.ptp(byte_lengths(made.texts(number)[0])) for number in range(32)]
+    everything = np.concatenate([byte_lengths(made.texts(number)[0]) for number in range(32)])
+    assert np.ptp(everything) > 60 and np.median(spreads) < 5
+
+
+def test_batches_do_not_come_in_order_of_length():
+    made = batches(sampler=long_and_short, chunk_batches=32, short_first=0)
+    means = [byte_lengths(made.texts(number)[0]).mean() for number in range(32)]
+    assert sorted(means) != means
+
+
+def test_short_texts_come_first_and_long_ones_in_the_end():
+    made = batches(sampler=long_and_short, chunk_batches=16, short_first=1000)
+    longest = [max(byte_lengths(made.texts(16 * chunk + place)[0]).max() for place in range(16)) for chunk in (0, 8)]
+    assert longest[0] < 50 < longest[1]
+
+
+def test_a_small_budget_still_sees_long_texts():
+    seen = []
+
+    def watched(text):
+        seen.append(text)
+        return text.upper()
+
+    copy_function(watched, long_and_short, max_bytes=100, architecture=SMALL, examples=2048, batch_size=64,
+                  epoch_batches=16, validation_count=0, attempts=0, verbose=False)  # fmt: skip
+    assert max(map(len, seen)) > 80
+
+
+def test_no_held_out_text_is_ever_trained_on():
+    made = batches()
+    trained = {text for number in range(60) for text in made.texts(number)[0]}
+    assert len(trained) > 200 and not any(map(is_held_out, trained))
+
+
+def test_bytes_and_lengths_that_were_seen_are_noted():
+    made = batches()
+    made[0]
+    texts, answers = zip(*itertools.chain.from_iterable(made.chunk), strict=True)
+    assert set(np.flatnonzero(made.bytes_seen)) == set("".join(texts).encode()) <= set(LETTERS.encode())
+    assert made.longest_answer == max(len(answer.encode()) for answer in answers)
+
+
+def test_validation_holds_each_text_once():
+    texts = [text * 3 for text in words_of(600)]
+    validation = Validation(texts, texts)
+    seen = [text for index in range(len(validation)) for text in to_texts(validation[index][0]["encoder_input"])]
+    assert sorted(seen) == sorted(texts)
+
+
+def test_by_length_covers_all_places_in_order_of_length():
+    texts = words_of(50)
+    groups = by_length(texts, texts, batch_size=20)
+    assert [len(group) for group in groups] == [20, 20, 10]
+    lengths = byte_lengths([texts[row] for group in groups for row in group])
+    assert (np.diff(lengths) >= 0).all()
+    assert sorted(np.concatenate(groups)) == list(range(50))
+    assert by_length([], []) == []
+
+
+def test_the_first_batch_has_a_length_that_no_other_has():
+    made = batches(sampler=lambda rng: "".join(rng.choices(LETTERS, k=9)))
+    widths = [made[index][1].shape[1] for index in range(10)]
+    assert widths[0] not in widths[1:] and {width % PADDING_STEP for width in widths} == {0}
+
+
+@pytest.mark.slow
+def test_texts_of_one_length_train_as_well():
+    copy = train_a_little(inputs=lambda rng: "".join(rng.choices(LETTERS, k=9)))
+    assert len(copy.card["history"]) == EPOCHS
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "file"
+    write_file(path, b"before")
+
+    def full(self, data):
+        with open(self, "wb") as file:
+            file.write(data[:3])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_file(path, b"afterwards")
+    assert path.read_bytes() == b"before"
+    assert list(path.parent.iterdir()) == [path]
+
+
+# ---------------------------------------------------------------- interruption
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return train_a_little()
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """The folder of a training that was interrupted in the middle of its second epoch."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        train_a_little(folder, callbacks=[Interruption(after=EPOCH_BATCHES + 3)])
+    return folder
+
+
+@pytest.fixture
+def state(interrupted, tmp_path):
+    """A copy of that training's state, to go on from or to damage."""
+    return shutil.copy(interrupted / "training.npz", tmp_path / "training.npz")
+
+
+def test_interruption_leaves_a_state_and_no_copy(interrupted):
+    assert [path.name for path in interrupted.iterdir()] == ["training.npz"]
+
+
+@pytest.mark.slow
+def test_going_on_ends_where_no_interruption_ends(uninterrupted, state, tmp_path, capsys):
+    resumed = train_a_little(tmp_path, verbose=True)
+    assert "Goes on after epoch 1" in capsys.readouterr().out
+    difference = largest_difference(resumed.model.get_weights(), uninterrupted.model.get_weights())
+    print(f"largest difference of a weight: {difference:.1e}")
+    assert difference < 1e-6
+    histories = [[{**epoch, "seconds": 0} for epoch in copy.card["history"]] for copy in (resumed, uninterrupted)]
+    assert histories[0] == [pytest.approx(epoch, abs=1e-5) for epoch in histories[1]]
+    for name in ("longest_answer", "bytes_seen", "threshold"):
+        assert resumed.card[name] == pytest.approx(uninterrupted.card[name], abs=1e-5)
+    # When all is done the state is gone, so that the next call starts from nothing.
+    assert not (tmp_path / "training.npz").exists()
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(uninterrupted):
+    again, other = train_a_little(), train_a_little(seed=1)
+    weights = uninterrupted.model.get_weights()
+    assert largest_difference(again.model.get_weights(), weights) < 1e-6
+    assert largest_difference(other.model.get_weights(), weights) > 0.01
+
+
+@pytest.mark.slow
+def test_a_damaged_state_is_passed_over(uninterrupted, state, tmp_path, capsys):
+    state.write_bytes(state.read_bytes()[:1000])
+    copy = train_a_little(tmp_path, verbose=True)
+    assert "Goes on" not in capsys.readouterr().out
+    assert largest_difference(copy.model.get_weights(), uninterrupted.model.get_weights()) < 1e-6
+
+
+def restored(path, settings) -> int:
+    model = build_model(SMALL)
+    model.compile(keras.optimizers.Adam(0.1, beta_2=0.98, global_clipnorm=1.0), masked_crossentropy)
+    schedule = Schedule(Budget(examples=100), 0.1, BATCH_SIZE)
+    keeper = Keeper(path, settings, schedule, batches())
+    keeper.set_model(model)
+    before = model.get_weights()
+    epoch = keeper.restore()
+    assert bool(epoch) == (largest_difference(before, model.get_weights()) > 0)
+    assert bool(epoch) == bool(schedule.batches) == (keeper.best_weights is not None)
+    return epoch
+
+
+def settings_of(path) -> dict:
+    with np.load(path) as arrays:
+        return json.loads(str(arrays["state"]))["settings"]
+
+
+def test_a_state_is_for_its_own_settings_alone(state):
+    settings = settings_of(state)
+    assert restored(state, settings) == 1
+    for name, value in {"seed": 7, "function": "other", "learning_rate": 1.0, "held_out": "other"}.items():
+        assert restored(state, settings | {name: value}) == 0
+    assert restored(state.with_name("nothing.npz"), settings) == 0
+    assert restored(None, settings) == 0
+
+
+@pytest.mark.parametrize("keep", [0, 1, 3, 100, 10_000, -1])
+def test_a_truncated_state_is_no_state(state, keep):
+    settings = settings_of(state)
+    state.write_bytes(state.read_bytes()[:keep])
+    assert restored(state, settings) == 0
+
+
+@pytest.mark.parametrize("contents", [b"no archive", b"\x93NUMPY\x01\x00", b"PK\x03\x04 and then nothing"])
+def test_a_foreign_file_is_no_state(state, contents):
+    settings = settings_of(state)
+    state.write_bytes(contents)
+    assert restored(state, settings) == 0
+
+
+def test_another_archive_is_no_state(state):
+    settings = settings_of(state)
+    np.savez(state, other=np.zeros(3))
+    assert restored(state, settings) == 0
+
+
+@pytest.mark.parametrize("damage", ["state", "weights"])
+def test_a_flipped_bit_is_noticed(state, damage):
+    settings = settings_of(state)
+    data = bytearray(state.read_bytes())
+    data[data.find(b'"settings"') + 3 if damage == "state" else len(data) // 2] ^= 0x40
+    state.write_bytes(data)
+    assert restored(state, settings) == 0
+
+
+# ---------------------------------------------------------------- what goes wrong while training
+
+
+@pytest.mark.slow
+def test_a_function_that_proves_unfit_while_training_is_told_as_such():
+    """What held-out texts did not show yet, a set for one input in many, ends the training with its own message."""
+    calls = itertools.count()
+
+    def unfit_later(text):
+        return {1} if next(calls) > 400 else text
+
+    with pytest.raises(UnfitFunction, match="unfit_later.*can't hold"):
+        copy_function(unfit_later, words, max_bytes=12, architecture=SMALL, examples=20_000, batch_size=BATCH_SIZE,
+                      epoch_batches=40, validation_count=12, attempts=0, verbose=False)  # fmt: skip
