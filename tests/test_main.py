@@ -1,5 +1,6 @@
 """The command line: exit codes, one clear line for what can't be done, JSON lines for pipes."""
 
+import functools
 import gzip
 import io
 import json
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from urlseq import copying
 from urlseq.__main__ import main
 
 ROOT = Path(__file__).parents[1]
@@ -94,14 +96,14 @@ def test_interruption_exits_with_130(capsys, monkeypatch):
 
 
 @pytest.mark.slow
-def test_main_job_keeps_a_copy_and_says_where(tmp_path):
+def test_main_job_keeps_a_copy_and_says_where(capsys, tmp_path, monkeypatch):
     """A few hundred examples teach nothing, but the whole job runs: learn, measure, keep, show."""
-    words = ["--examples", "640", "--max-bytes", "24", "--folder", str(tmp_path / "copy")]
-    result = subprocess.run(
-        [sys.executable, "-m", "urlseq", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert "The copy is in" in result.stdout and "Held-out inputs" in result.stdout
+    small = functools.partial(copying.copy_function, validation_count=64, epoch_batches=5)
+    monkeypatch.setattr(copying, "copy_function", small)
+    monkeypatch.setattr("urlseq.sources.registry_urls", lambda: ["http://a.b/c", "https://example.org/" + "x" * 30])
+    code, out, _ = run(capsys, "--examples", 640, "--max-bytes", 24, "--folder", tmp_path / "copy")
+    assert code == 0
+    assert "of 320 exact" in out and "of 1;" in out and f"The copy is in {tmp_path / 'copy'}" in out
     names = sorted(path.name for path in (tmp_path / "copy").iterdir())
     assert len(names) == 2 and names[0] == "copy.json" and names[1].startswith("weights-")
     assert json.loads((tmp_path / "copy" / "copy.json").read_text())["function"] == "urllib.parse.urlparse"
