@@ -148,7 +148,9 @@ def test_an_untrained_copy_is_not_exact():
 def reasons(texts, got, confidence=0.9, ended=True, threshold=0.5, seen=range(1, 128)):
     bytes_seen = np.zeros(256, bool)
     bytes_seen[list(seen)] = True
-    return reasons_against(texts, got, np.full(len(texts), confidence), np.full(len(texts), ended), threshold, bytes_seen)
+    return reasons_against(
+        texts, got, np.full(len(texts), confidence), np.full(len(texts), ended), threshold, bytes_seen
+    )
 
 
 def test_nothing_speaks_against_a_sure_answer():
@@ -180,7 +182,9 @@ def test_counts():
     made = evaluation(["1", "2", "3", "4"], ["1", "x", "3", "5"], trusted=[True, False, True, True])
     assert made.counts == {"count": 4, "exact": 2, "trusted": 3, "trusted_wrong": 1}
     assert made.mistakes() == [("text 1", "2", "x"), ("text 3", "4", "5")]
-    assert str(made).startswith("50.00% exact (2 of 4; 95 % interval 15.00% to 85.00%); 75.00% trusted, 1 of them wrong")
+    assert str(made).startswith(
+        "50.00% exact (2 of 4; 95 % interval 15.00% to 85.00%); 75.00% trusted, 1 of them wrong"
+    )
     assert evaluation([], []).counts == {"count": 0, "exact": 0, "trusted": 0, "trusted_wrong": 0}
 
 

@@ -77,7 +77,9 @@ def test_names_go_both_ways(function, name):
     assert function_named(name) is function
 
 
-@pytest.mark.parametrize("name", ["", ".", "..x", "nowhere", "nowhere.at_all", "html.nothing", "html", "sys.path", "a b"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..x", "nowhere", "nowhere.at_all", "html.nothing", "html", "sys.path", "a b"]
+)
 def test_names_of_nothing_callable_are_refused(name):
     with pytest.raises(LookupError, match="no function named"):
         function_named(name)

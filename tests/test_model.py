@@ -7,8 +7,8 @@ from hypothesis.extra import numpy as arrays
 from keras import layers
 
 from urlseq.model import (
-    RotaryAttention,
     ReverseText,
+    RotaryAttention,
     capped_crossentropy,
     capped_weights,
     cudnn_obstacles,
@@ -172,7 +172,9 @@ def test_the_capped_loss_does_look_at_padding():
 def test_exact_match_is_every_byte_right(target, seed, wrong):
     logits = logits_for(target, seed, wrong)
     said = logits.argmax(axis=-1)
-    expected = [all(a == b or b == PADDING for a, b in zip(*rows, strict=True)) for rows in zip(said, target, strict=True)]
+    expected = [
+        all(a == b or b == PADDING for a, b in zip(*rows, strict=True)) for rows in zip(said, target, strict=True)
+    ]
     assert np.asarray(exact_match(target, logits)).tolist() == expected
 
 
@@ -223,7 +225,13 @@ def test_keras_agrees_on_what_cudnn_takes(monkeypatch):
     """Keras' own rule, by which it takes the fast road, judges the same layers in the same way."""
     rnn = pytest.importorskip("keras.src.backend.tensorflow.rnn")
     monkeypatch.setattr(rnn, "_is_gpu_available", lambda: True)
-    for options in ({}, {"activation": "relu"}, {"recurrent_activation": "relu"}, {"unroll": True}, {"use_bias": False}):
+    for options in (
+        {},
+        {"activation": "relu"},
+        {"recurrent_activation": "relu"},
+        {"unroll": True},
+        {"use_bias": False},
+    ):
         lstm = layers.LSTM(4, **options)
         allowed = rnn.cudnn_ok(lstm.activation, lstm.recurrent_activation, lstm.unroll, use_bias=lstm.use_bias)
         assert allowed == (not cudnn_obstacles(lstm)), options

@@ -13,8 +13,9 @@ import os
 
 # TensorFlow reports each unused instruction set and each missing GPU library, in pages; errors still come through.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# It also warns of each new shape that a model meets; here texts of any length are the rule.
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
+# It also warns of each new shape that a model meets; here texts of any length are the rule. A filter, since on
+# being imported into a notebook it sets its logger's level anew.
+logging.getLogger("tensorflow").addFilter(lambda record: record.levelno >= logging.ERROR)
 
 __version__ = "0.1.0"
 

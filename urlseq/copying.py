@@ -32,8 +32,9 @@ from urlseq.vectorize import BadText, byte_lengths, shown, to_matrix
 
 FORMAT = 1
 CARD = "copy.json"
-# Of the answers that a copy calls trusted, no more than this share may be wrong on the inputs it is calibrated on.
-TRUSTED_RISK = 0.0005
+# Of the answers that a copy calls trusted, no more than this share may be wrong on the held-out inputs. Half of the
+# default ones are noise, far harder than real URLs: on these, next to none of the trusted answers is wrong.
+TRUSTED_RISK = 0.003
 SHIPPED = Path(__file__).parent.parent / "models"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
 
 from urlseq.evaluate import Evaluation, risk_coverage
 
@@ -18,15 +19,15 @@ def learning_curve(history: Sequence[dict], axes: Axes | None = None) -> Axes:
     loss = axes.twinx()
     loss.plot(seen, [epoch["loss"] for epoch in history], color="tab:gray", linestyle="--", label="training loss")
     loss.set(ylabel="loss, nats a byte", yscale="log")
-    axes.figure.legend(loc="center right", bbox_to_anchor=(0.88, 0.5))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.figure.legend(loc="lower center", bbox_to_anchor=(0.5, 0.88), ncols=2, frameon=False)
     return axes
 
 
 def attention_heatmap(text: str, answer: str, attention: np.ndarray, axes: Axes | None = None) -> Axes:
-    """Which bytes of the input (columns) each byte of the answer (rows) came from."""
-    axes = axes or plt.subplots(figsize=(1 + len(text) * 0.16, 1 + len(answer) * 0.16))[1]
-    columns = [chr(byte) if byte < 128 else "·" for byte in text.encode()] + ["end"]
-    rows = [chr(byte) if byte < 128 else "·" for byte in answer.encode()] + ["end"]
+    """How much each byte of the answer (rows) attends to each byte of the input (columns); ■ is the end mark."""
+    columns, rows = ([*map(letter, part.encode()), "■"] for part in (text, answer))
+    axes = axes or plt.subplots(figsize=(1 + len(columns) * 0.16, 1 + len(rows) * 0.16))[1]
     axes.imshow(attention[: len(rows), : len(columns)], cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(columns)), columns, family="monospace", fontsize=8)
     axes.set_yticks(range(len(rows)), rows, family="monospace", fontsize=8)
@@ -36,14 +37,23 @@ def attention_heatmap(text: str, answer: str, attention: np.ndarray, axes: Axes 
     return axes
 
 
+def letter(byte: int) -> str:
+    """A label for a byte: itself where it can be seen, else a dot."""
+    return chr(byte) if 0x20 < byte < 0x7F else "␣" if byte == 0x20 else "·"
+
+
 def risk_coverage_curve(evaluation: Evaluation, threshold: float, axes: Axes | None = None) -> Axes:
     """The share of wrong answers among the surest ones, against how many of these are kept."""
     axes = axes or plt.subplots(figsize=(7, 3.5))[1]
     coverage, risk = risk_coverage(evaluation.confidence, evaluation.right)
     axes.plot(coverage, risk)
     kept = float((evaluation.confidence >= threshold).mean())
-    axes.axvline(kept, color="tab:green", linestyle="--", label=f"trusted: confidence at least {threshold:.3f}")
+    label = f"trusted: confidence at least {threshold:.3f}" if kept else "none is trusted"
+    axes.axvline(kept, color="tab:green", linestyle="--", label=label)
     axes.set(xlabel="share of the answers that is kept, the surest first", ylabel="share of these that is wrong")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.legend()
     return axes
 

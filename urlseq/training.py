@@ -52,7 +52,7 @@ class Batches(keras.utils.PyDataset):
         self.function, self.sampler, self.fits, self.seed = function, sampler, fits, seed
         self.epoch_batches, self.batch_size, self.chunk_batches = epoch_batches, batch_size, chunk_batches
         self.short_first = short_first
-        self.epoch = 0
+        self.epoch, self.error = 0, None
         self.chunk_number, self.chunk = -1, []
         self.bytes_seen, self.longest_answer = np.zeros(256, bool), 0
 
@@ -65,7 +65,11 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int):
         """Batch `index` of this epoch: the two inputs, int32 [batch, in] and [batch, out], and the target."""
-        texts, wanted = self.texts(self.epoch * self.epoch_batches + index)
+        try:
+            texts, wanted = self.texts(self.epoch * self.epoch_batches + index)
+        except Exception as error:
+            self.error = error  # kept for `train`: on its way through TensorFlow it becomes pages of other words
+            raise
         return model_batch(texts, wanted, at_least=self.longest if index == 0 else 0)
 
     def on_epoch_end(self) -> None:
@@ -83,7 +87,7 @@ class Batches(keras.utils.PyDataset):
         rng = random.Random(f"{self.seed} {chunk}")
         count = self.batch_size * self.chunk_batches
         # Short inputs first: they teach where to look just as well, at a third of the price.
-        share = min(1.0, 0.25 + 0.75 * chunk * count / max(1, self.short_first))
+        share = min(1.0, 0.25 + 0.75 * chunk * count / self.short_first) if self.short_first else 1.0
         drawn = texts_for(self.sampler, rng, round(count / share), held_out=False, check=self.fits)
         texts = [drawn[place] for place in np.argsort(byte_lengths(drawn), kind="stable")[:count]]
         wanted = answers(self.function, texts)
@@ -292,7 +296,19 @@ def train(
     if schedule.progress < 1:
         # `batches` are shuffled already; Keras' own shuffling would depend on what else was drawn before, and would
         # jump between chunks, each of which is made anew on every visit.
-        model.fit(batches, validation_data=validation, initial_epoch=first, epochs=1_000_000, verbose=0, shuffle=False,
-                  callbacks=[schedule, keeper, *shown, *callbacks])  # fmt: skip
+        try:
+            model.fit(
+                batches,
+                validation_data=validation,
+                initial_epoch=first,
+                epochs=1_000_000,
+                verbose=0,
+                shuffle=False,
+                callbacks=[schedule, keeper, *shown, *callbacks],
+            )
+        except Exception:
+            if batches.error is not None:
+                raise batches.error from None
+            raise
     model.set_weights(keeper.best_weights)
     return keeper
