@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from urllib.parse import urlparse
 
+from urlseq import quiet
+
 RUNS = Path("runs")
 # URLs to question the main job's copy with: one of each kind.
 QUESTIONS = [
@@ -27,6 +29,10 @@ QUESTIONS = [
 def main(words: list[str] | None = None) -> int:
     arguments = parser().parse_args(words)
     try:
+        with quiet():  # the frameworks say a lot when they are first imported and used
+            from urlseq.model import has_gpu
+
+            arguments.device = "a GPU" if has_gpu() else "the CPU"
         arguments.command(arguments)
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from the last whole epoch.", file=sys.stderr)
@@ -116,7 +122,7 @@ def main_job(arguments: argparse.Namespace) -> None:
     from urlseq import copy_function
 
     started = time.monotonic()
-    print(f"Learning to copy urllib.parse.urlparse, for {arguments.minutes:g} minutes; into {arguments.folder}.")
+    print(f"Learning to copy urllib.parse.urlparse, {arguments.minutes:g} minutes on {arguments.device}.")
     copied = copy_function(urlparse, folder=arguments.folder, **budget_of(arguments))
     measure(copied)
     print("\nWhat it says, beside what the function says:")
