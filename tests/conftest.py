@@ -21,7 +21,10 @@ REAL_LISTS = Path(__file__).parents[2] / "shared" / "data"
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
 TEXTS = st.lists(TEXT)
 
-LETTERS, LONGEST_WORD = "abcdefgh", 5
+# How much the tiny copy sees: 600 batches.
+TINY_EXAMPLES = 600 * 32
+
+LETTERS, LONGEST_WORD = "abcdefghijklmnop", 4
 
 
 def words(rng: random.Random) -> str:
@@ -84,7 +87,7 @@ def random_tiny():
 
 @pytest.fixture(scope="session")
 def learned():
-    """A copy of `str.upper` for words of up to five letters: half a minute of training, nearly always right."""
+    """A copy of `str.upper` for words of up to four letters: some seconds of training, and nearly always right."""
     from urlseq.copying import copy_function
 
     return copy_function(
@@ -100,9 +103,6 @@ def learned():
         attempts=0,
         verbose=False,
     )
-
-
-TINY_EXAMPLES = 32 * 800
 
 
 def largest_difference(first, second) -> float:

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import LONGEST_WORD, card, untrained_copy, words, words_of
+from conftest import LETTERS, LONGEST_WORD, card, untrained_copy, words, words_of
 
 from urlseq import copying
 from urlseq.copying import CARD, BadModel, LearnedCopy, copy_function, load
@@ -53,7 +53,7 @@ def test_the_card_tells_what_was_trained(learned):
     low, high = learned.card["held_out"]["interval"]
     assert 0.8 < low < high <= 1
     assert learned.card["longest_answer"] == LONGEST_WORD + 2
-    assert set(learned.card["bytes_seen"]) == set(b"abcdefgh")
+    assert set(learned.card["bytes_seen"]) == set(LETTERS.encode())
     assert "str.upper" in repr(learned) and str(LONGEST_WORD) in repr(learned)
     json.dumps(learned.card, allow_nan=False)
 

@@ -190,5 +190,5 @@ def test_the_frame_to_look_at_holds_what_training_gets(pairs):
 
 
 def test_training_gets_nothing_but_features():
-    made, (inputs, target) = features(["a"], ["b"]), model_batch(["a"], ["b"])
+    made, (inputs, _) = features(["a"], ["b"]), model_batch(["a"], ["b"])
     assert {*inputs, "target"} == set(made) - {"text", "answer"}

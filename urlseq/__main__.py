@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("copy", help="the name of a shipped copy, such as urlparse, or a folder")
     evaluate.add_argument("file", type=Path, help="inputs: text, one a line, gzipped or not, or parquet")
     evaluate.add_argument("--max-bytes", type=int, help="leave out longer inputs (default: the copy's own limit)")
-    evaluate.add_argument("--function", help="the function's dotted name; only a copy that is not shipped needs it")
+    evaluate.add_argument("--function", help="the function's dotted name, if it is not urlparse")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     evaluate.add_argument("--mistakes", type=int, default=0, metavar="N", help="show N of the mistakes")
     evaluate.set_defaults(command=evaluate_command)
