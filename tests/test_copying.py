@@ -395,6 +395,7 @@ def test_a_function_that_a_card_names_is_not_imported(folder, monkeypatch):
 
 def test_only_a_bare_name_is_that_of_a_shipped_copy(unlearned, tmp_path, monkeypatch):
     monkeypatch.setattr(copying, "SHIPPED", tmp_path / "models")
+    monkeypatch.setattr(copying, "KNOWN_FUNCTIONS", {"str.upper"})
     unlearned.save(tmp_path / "models" / "upper")
     unlearned.save(tmp_path / "elsewhere")
     change_card(tmp_path / "elsewhere", function="os.system")
