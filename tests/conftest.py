@@ -42,8 +42,8 @@ def tiny_architecture():
     return Architecture(units=32, embedding=32, attention=32, hidden=64)
 
 
-def random_model(seed: int = 0, scale: float = 2.0):
-    """A model that has learned nothing. Its larger weights make it say many things, and its answers do end."""
+def random_model(seed: int = 0, scale: float = 6.0):
+    """A model that has learned nothing. Large weights make it say many things, some of which end and some never."""
     import keras
 
     from urlseq.model import Architecture, build_model

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import LONGEST_WORD
 
 from urlseq import copying
 from urlseq.__main__ import main
@@ -33,7 +34,7 @@ def test_call_prints_a_line_of_json_for_each_text(capsys, folder):
     assert code == 0
     assert [record["input"] for record in records] == ["abc", "", "a\0b", "far too long for this"]
     assert records[0]["value"] == "ABC" and "confidence" in records[0] and "trusted" in records[0]
-    assert "NUL" in records[2]["error"] and "5 is the limit" in records[3]["error"]
+    assert "NUL" in records[2]["error"] and f"{LONGEST_WORD} is the limit" in records[3]["error"]
 
 
 def test_call_reads_standard_input(capsys, folder, monkeypatch):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import TEXT
+from conftest import TEXT, random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -22,6 +22,12 @@ TEXTS = ["http://a.example/b?c#d", "", "é", "日本語", "a" * 30, "tictac-tict
 ANSWERS = ['["http","a.example"]', "1", '"É"', '{"error":"ValueError"}', "[]", '"tic"']
 # Targets: rows of a few bytes, some of them padding.
 TARGETS = arrays.arrays(np.int32, st.tuples(st.integers(1, 5), st.integers(1, 8)), elements=st.integers(0, 5))
+
+
+@pytest.fixture(scope="module")
+def random_tiny():
+    """With weights of a usual size, so that a difference of 1e-5 means something."""
+    return random_model(scale=2.0)
 
 
 def one_batch():
