@@ -20,7 +20,7 @@ from urlseq.sources import registry_urls
 from urlseq.training import Batches, Budget, by_length, model_batch, train
 from urlseq.vectorize import PADDING, VOCABULARY
 
-MAX_BYTES, EXAMPLES = 64, 64_000
+MAX_BYTES, EXAMPLES = 128, 160_000
 
 
 def variant(rotary: bool = True, bytes_as_values: bool = True, both_directions: bool = True):
@@ -104,7 +104,7 @@ def exact_under_teacher_forcing(model: keras.Model, texts: list[str]) -> int:
 def main(quick: bool = False) -> None:
     lists = {"downloads": reference_urls("downloads"), "scholarly": reference_urls("scholarly"),
              "bioregistry": registry_urls()}  # fmt: skip
-    lists = {name: [text for text in texts if fits(text)][:2000] for name, texts in lists.items()}
+    lists = {name: [text for text in texts if fits(text)][:1000] for name, texts in lists.items()}
     rows = []
     for name, (build, short_first, callbacks) in VARIANTS.items():
         keras.utils.clear_session()

@@ -24,7 +24,7 @@ def decoded(model, texts, limit=LIMIT, **options):
 
 @pytest.fixture(scope="module")
 def answers_of_a_random_model(random_tiny):
-    texts = some_texts(12)
+    texts = some_texts(8)
     return texts, decoded(random_tiny, texts, attention=True)
 
 
