@@ -413,3 +413,10 @@ def test_pickles_are_not_read(unlearned, folder):
     change_card(folder, sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
     with pytest.raises(BadModel, match="no whole learned copy"):
         load(folder)
+
+
+@pytest.mark.parametrize("budget", [{"examples": 0}, {"minutes": -1}])
+def test_a_budget_of_nothing_is_refused(budget):
+    """Taken as no limit, it would train for ever."""
+    with pytest.raises(ValueError, match="has to be above 0"):
+        copying.copy_function(str.upper, ["a", "b"], **budget)

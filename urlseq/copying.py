@@ -75,6 +75,8 @@ def copy_function(
     """
     if minutes is None and examples is None:
         minutes = 10.0
+    if (minutes is not None and minutes <= 0) or (examples is not None and examples <= 0):
+        raise ValueError(f"The budget has to be above 0, but minutes is {minutes} and examples is {examples}.")
     if folder is not None:
         Path(folder).mkdir(parents=True, exist_ok=True)  # better to fail now than after the training
     # A cell that is run twice has to start from nothing, both in Keras and in its random numbers.
