@@ -21,7 +21,7 @@ def slow_greedy(model: keras.Model, text: str, limit: int = LONGEST_ANSWER) -> s
     written = [START]
     while len(written) <= limit:
         decoder_input = np.array([written], np.int32)  # [1, written so far]
-        logits = np.asarray(model({"encoder_input": encoder_input, "decoder_input": decoder_input}))
+        logits = model.predict_on_batch({"encoder_input": encoder_input, "decoder_input": decoder_input})
         byte = int(logits[0, -1].argmax())
         if byte in (END, PADDING):
             break
