@@ -153,8 +153,12 @@ def check_answers(function: Function, texts: Sequence[str], wanted: Sequence[str
     if len(texts) > 1 and len(set(wanted)) == 1:
         raise UnfitFunction(f"{name_of(function)} says {wanted[0]} to each of {len(texts):,} inputs: nothing to learn.")
     for text, answer in zip(texts[:100], wanted, strict=False):
-        if answers(function, [text]) != [answer]:
-            raise UnfitFunction(f"{name_of(function)}({text!r}) gives another value each time: it can't be copied.")
+        # str: a text that carries its answer would only repeat it.
+        if answers(function, [str(text)]) != [answer]:
+            raise UnfitFunction(
+                f"{name_of(function)}({text!r}) is not what it was before: either it gives another value each time, "
+                "and can't be copied, or the answers kept with the inputs are those of another function."
+            )
 
 
 class LearnedCopy:

@@ -13,6 +13,17 @@ class UnfitFunction(ValueError):
     """The function can't be copied from examples; the message says why, and with which input."""
 
 
+class LabelledText(str):
+    """A text that carries the function's answer, found out before and kept: the function is not called again."""
+
+    __slots__ = ("answer",)
+
+    def __new__(cls, text: str, answer: str):
+        labelled = super().__new__(cls, text)
+        labelled.answer = answer
+        return labelled
+
+
 def to_json(value: Any) -> str:
     """Compact JSON. Named tuples become lists; what JSON can't hold raises TypeError or ValueError."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -23,6 +34,8 @@ def answer(function: Function, text: str) -> str:
 
     A function that raises is copied as such: the answer is then a JSON object with the name of the error.
     """
+    if isinstance(text, LabelledText):
+        return text.answer
     try:
         value = function(text)
     except Exception as error:

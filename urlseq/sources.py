@@ -62,13 +62,15 @@ def texts_for(sampler: Sampler, rng: random.Random, count: int, held_out: bool, 
     """
     texts: list[str] = []
     rejected = 0
+    # A sampler may know better what belongs together, such as all URLs of a host.
+    on_held_out_side = getattr(sampler, "is_held_out", is_held_out)
     while len(texts) < count:
         text = sampler(rng)
         if not isinstance(text, str):
             raise TypeError(f"Inputs have to be text, but there is {text!r}.")
         if "\0" in text or not is_unicode(text):
             raise BadText(f"The input {shown(text)} holds NUL or half a surrogate pair. Mend or drop it.")
-        if is_held_out(text) == held_out and (check is None or check(text)):
+        if on_held_out_side(text) == held_out and (check is None or check(text)):
             texts.append(text)
             continue
         rejected += 1
