@@ -5,12 +5,14 @@ fills, or, where there is none, from Maven Central when the session starts.
 """
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -143,6 +145,9 @@ def session(master: str = "local[*]", *, s3: bool = True, anonymous: bool = True
     stop()
     if s3 and jar_folder().exists():
         os.environ["SPARK_DIST_CLASSPATH"] = f"{jar_folder()}/*"
+    if master.startswith("local"):
+        os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"  # nobody else has to find this machine
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     builder = SparkSession.builder.master(master).appName("urlseq")
     for name, value in wanted.items():
@@ -163,13 +168,29 @@ def base_settings(master: str) -> dict[str, str]:
         # Where Arrow can't, an error is better than a silent detour that takes ten times as long.
         "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
         "spark.sql.session.timeZone": "UTC",
-        "spark.log.level": "ERROR",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet_log()}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        "spark.ui.liveUpdate.period": "0",  # so that `bytes_read` is up to date
+        # pandas 3 works with Arrow, which is all that we use.
+        "spark.executorEnv.PYTHONWARNINGS": "ignore:PySpark does not yet fully support pandas:FutureWarning",
     }
-    if master.startswith("local"):  # one machine: nobody else has to find it
+    if master.startswith("local"):
         settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     return settings
+
+
+@functools.cache
+def quiet_log() -> str:
+    """The file that tells Spark to log errors alone, from its first moment on."""
+    path = Path(tempfile.mkdtemp(prefix="urlseq-")) / "log4j2.properties"
+    path.write_text(
+        "rootLogger.level = error\nlogger.repl.name = org.apache.spark.repl.Main\nlogger.repl.level = error\n"
+        "rootLogger.appenderRef.stderr.ref = stderr\n"
+        "appender.stderr.type = Console\nappender.stderr.name = stderr\nappender.stderr.target = SYSTEM_ERR\n"
+        "appender.stderr.layout.type = PatternLayout\nappender.stderr.layout.pattern = %p %c{1}: %m%n\n"
+    )
+    return path.as_uri()
 
 
 def s3_settings(anonymous: bool, endpoint: str | None, region: str) -> dict[str, str]:
@@ -261,9 +282,21 @@ def read_table(spark: SparkSession, path: str | Path, columns: Sequence[str] | N
     return frame.select(*columns) if columns else frame
 
 
-def bytes_read(spark: SparkSession) -> int:
-    """The bytes that the session's tasks have read so far, from whatever file system."""
-    executors = spark.sparkContext._jsc.sc().statusStore().executorList(False)
+def bytes_read(frame: DataFrame) -> int:
+    """The bytes that all tasks read from files to compute the whole frame, of which nothing is kept."""
+    spark = frame.sparkSession
+    # Hadoop does not count what it reads in several ranges at once.
+    spark.conf.set("parquet.hadoop.vectored.io.enabled", "false")
+    before = input_bytes(spark)
+    frame.write.format("noop").mode("overwrite").save()
+    spark.conf.unset("parquet.hadoop.vectored.io.enabled")
+    return input_bytes(spark) - before
+
+
+def input_bytes(spark: SparkSession) -> int:
+    context = spark.sparkContext._jsc.sc()
+    context.listenerBus().waitUntilEmpty()
+    executors = context.statusStore().executorList(False)
     return sum(executors.apply(place).totalInputBytes() for place in range(executors.size()))
 
 
@@ -305,10 +338,9 @@ def write_training_table(frame: DataFrame, folder: str | Path, function: Functio
     mixed = (
         frame.select(column)
         .where(text.isNotNull() & ~text.contains("\0"))
-        .repartition(files, F.xxhash64(text, F.lit(seed)))
+        .repartition(files, text)  # equal texts meet in one partition, where all but one can be dropped
         .dropDuplicates([column])
-        .repartition(files, F.xxhash64(text, F.lit(seed)))
-        .sortWithinPartitions(F.xxhash64(text, F.lit(seed + 1)), text)
+        .sortWithinPartitions(F.xxhash64(text, F.lit(seed)), text)
     )
     labelled = mixed if function is None else with_answers(mixed, function, column)
     writer = labelled.write.mode("overwrite").option("parquet.block.row.count.limit", group_rows)

@@ -97,12 +97,12 @@ def s3_parts(path: str, anonymous: bool = True, region: str = "us-east-1", endpo
     bucket_path = path.split("://")[-1].rstrip("/")
     try:
         found = filesystem.get_file_info(pyarrow.fs.FileSelector(bucket_path, recursive=True))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"There is no bucket or folder {path}.") from None
     except OSError as error:
+        if isinstance(error, FileNotFoundError) or "NO_SUCH_BUCKET" in str(error):
+            raise FileNotFoundError(f"There is no bucket or folder {path}.") from None
         if "ACCESS_DENIED" in str(error):
             raise PermissionError(f"{path} is private: it refuses anonymous readers.") from None
-        raise
+        raise ConnectionError(f"No S3 server answers for {path}: {error}") from None
     return Parts(sorted(info.path for info in found if info.path.endswith(".parquet")), filesystem.open_input_file)
 
 

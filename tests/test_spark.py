@@ -1,0 +1,186 @@
+"""Spark against a real S3 server that enforces access, and with executors in processes of their own."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+
+from tests import spark_support
+from urlseq import tables
+from urlseq.functions import answer
+
+pytest.importorskip("pyspark")
+from urlseq import spark  # noqa: E402
+
+
+def java_works() -> bool:
+    try:
+        return bool(spark.java_version())
+    except spark.NoJava:
+        return False
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not java_works(), reason="Spark needs Java 17 or newer"),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """An S3 server with the same table in a public and in a private bucket."""
+    if spark_support.server_program() is None:
+        pytest.skip("no S3 server: it is made with Go, by bash setup_colab.sh --dev")
+    home = tmp_path_factory.mktemp("s3")
+    made = tables.embedded_table(home, rows=20_000)
+    for bucket in ("public", "private"):
+        shutil.copytree(made, home / "buckets" / bucket / "eot-main")
+    with spark_support.s3_server(home / "buckets") as address:
+        spark_support.open_to_all(address, "public")
+        yield address
+
+
+@pytest.fixture(scope="module")
+def session(server):
+    yield spark.session(endpoint=server)
+    spark.stop()
+
+
+def test_a_public_bucket_is_read_anonymously(session):
+    frame = spark.read_table(session, "s3://public/eot-main", None)
+    assert frame.columns == tables.SCHEMA.names
+    assert frame.count() == 20_000
+    whole = spark.read_table(session, "s3://public/eot-main/crawl=EMBEDDED", ["url", "crawl"])
+    assert whole.where("crawl = 'EMBEDDED'").count() == 20_000  # a path into a partition keeps its column
+
+
+def test_only_the_columns_and_row_groups_that_matter_are_read(session):
+    frame = spark.read_table(session, "s3://public/eot-main", None)
+    everything, urls = spark.bytes_read(frame), spark.bytes_read(frame.select("url"))
+    assert 0 < urls < everything / 4
+    assert spark.bytes_read(frame.where("url_host_tld = 'de'").select("url")) < urls
+
+
+@pytest.mark.parametrize("path, kind, message", [
+    ("s3://private/eot-main", PermissionError, "s3a://private is private: it refuses anonymous readers"),
+    ("s3://no-such-bucket/x", FileNotFoundError, "There is no bucket s3a://no-such-bucket"),
+    ("s3://public/nothing", FileNotFoundError, "There is no table s3a://public/nothing"),
+])  # fmt: skip
+def test_what_can_not_be_read_is_said_in_one_line(session, path, kind, message):
+    with pytest.raises(kind, match=message) as caught:
+        spark.read_table(session, path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_column_is_named(session):
+    with pytest.raises(tables.MissingColumns, match="no column fetch_redirect; it has url_surtkey"):
+        spark.read_table(session, "s3://public/eot-main", ["url", "fetch_redirect"])
+
+
+def test_arrow_reads_the_same_buckets_without_spark(server):
+    parts = tables.s3_parts("s3://public/eot-main", endpoint=server)
+    assert len(tables.sample(parts, 100, row_groups=4)) == 100
+    with pytest.raises(PermissionError, match="private"):
+        tables.s3_parts("s3://private/eot-main", endpoint=server)
+    with pytest.raises(FileNotFoundError, match="no bucket"):
+        tables.s3_parts("s3://no-such-bucket/x", endpoint=server)
+
+
+def test_a_training_table_is_mixed_labelled_and_the_same_again(session, tmp_path):
+    frame = spark.read_table(session, "s3://public/eot-main")
+    written = [spark.write_training_table(frame, tmp_path / name, urlparse, files=3, group_rows=1000) for name in "ab"]
+    first, second = map(tables.TableSampler, written)
+    assert len(first) == frame.distinct().count() and len(first.groups) > 15
+    drawn = [sampler(rng) for sampler in (first, second) for rng in [random.Random(5)] for _ in range(500)]
+    assert drawn[:500] == drawn[500:]
+    assert len({*map(tables.host_of, drawn)}) > 100  # one corner of the sorted table would have a handful
+    assert all(text.answer == answer(urlparse, str(text)) for text in drawn[:100])
+
+
+def test_the_same_settings_give_the_same_session(session, server):
+    assert spark.session(endpoint=server) is session
+
+
+def test_java_that_is_missing_or_too_old(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(spark.NoJava, match="There is no Java in JAVA_HOME.*needs Java 17"):
+        spark.java_version()
+    program = tmp_path / "bin" / "java"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_392\"' >&2\n")
+    program.chmod(0o755)
+    with pytest.raises(spark.NoJava, match="too old.*1.8.0_392"):
+        spark.java_version()
+
+
+def test_jars_that_are_missing_without_a_network(monkeypatch, tmp_path):
+    """A program in the place of spark-submit that fails as Ivy does: nothing is left behind."""
+    monkeypatch.setattr(spark, "JARS", tmp_path / "jars")
+    done = subprocess.CompletedProcess([], 1, "", ":: org.apache.hadoop#hadoop-aws;3.5.0: not found")
+    monkeypatch.setattr(spark.subprocess, "run", lambda *words, **more: done)
+    monkeypatch.setattr(spark, "java_version", lambda: 17)
+    with pytest.raises(ConnectionError, match="could not be fetched from Maven Central.*hadoop-aws"):
+        spark.fetch_jars()
+    assert not list((tmp_path / "jars").iterdir())
+
+
+def executors() -> list[int]:
+    """The process ids of the executors that descend from this process."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        words = path.read_bytes().split(b"\0") if path.exists() else []
+        if b"org.apache.spark.executor.CoarseGrainedExecutorBackend" in words:
+            found.append(int(path.parent.name))
+    return [pid for pid in found if os.getpid() in ancestors(pid)]
+
+
+def ancestors(pid: int) -> list[int]:
+    line = []
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        line.append(pid)
+    return line
+
+
+def slow_length(text: str) -> int:
+    time.sleep(0.002)
+    return len(text)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
+def test_an_executor_is_killed_in_mid_job_and_nothing_is_lost(server, tmp_path):
+    """After the tests that share a session: this one takes its place. Wrong endpoints come with it, for its time."""
+    found = spark.session("local-cluster[2,1,1024]", endpoint=server)
+    frame = spark.read_table(found, "s3://public/eot-main").repartition(16)
+    frame.count()
+    killed = []
+
+    def kill():
+        time.sleep(2)
+        killed.append(executors()[0])
+        os.kill(killed[0], signal.SIGKILL)
+
+    threading.Thread(target=kill).start()
+    labelled = spark.with_answers(frame, lambda text: slow_length(text)).toArrow()
+    assert killed and labelled.num_rows == 20_000
+    assert all(str(len(url)) == length for url, length in zip(*map(pylist, labelled.columns), strict=True))
+    spark.stop()
+
+
+def pylist(column):
+    return column.to_pylist()
+
+
+def test_a_wrong_endpoint(server):
+    found = spark.session(endpoint=f"http://127.0.0.1:{spark_support.free_port()}")
+    with pytest.raises(ConnectionError, match="No S3 server answers for s3a://public") as caught:
+        spark.read_table(found, "s3://public/eot-main")
+    assert "\n" not in str(caught.value)
+    spark.stop()

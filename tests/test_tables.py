@@ -1,0 +1,147 @@
+"""Tables of URLs by Arrow: the embedded one, samples, HTTPS with a busy server, and the sampler for training."""
+
+import functools
+import gzip
+import http.server
+import random
+import threading
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from urlseq import tables
+from urlseq.functions import LabelledText, answers
+from urlseq.sources import texts_for
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tables.embedded_table(tmp_path_factory.mktemp("tables"), rows=2000, parts=4)
+
+
+def test_the_embedded_table_is_made_once_in_the_archives_schema(folder):
+    parts = tables.local_parts(folder)
+    assert len(parts.paths) == 4 and all("/crawl=EMBEDDED/part-" in path for path in parts.paths)
+    assert all(pq.read_schema(path).equals(tables.SCHEMA) for path in parts.paths)
+    assert tables.embedded_table(folder.parent, rows=2000, parts=4) == folder
+    table = pa.concat_tables([parts.parquet(path).read() for path in parts.paths])
+    for row in table.slice(0, 300).to_pylist():
+        split = urlsplit(row["url"])
+        assert (row["url_host_name"], row["url_protocol"], row["url_path"]) == (split.hostname, split.scheme, split.path)
+        assert tables.host_of(row["url"]) == row["url_host_name"]
+    assert table["url_surtkey"].to_pylist() == sorted(table["url_surtkey"].to_pylist())
+
+
+def test_a_sample_comes_from_all_parts_and_is_the_same_for_a_seed(folder):
+    found = tables.sample(tables.local_parts(folder), 400, ["url", "url_surtkey"], row_groups=4)
+    assert found == tables.sample(tables.local_parts(folder), 400, ["url", "url_surtkey"], row_groups=4)
+    assert len(found) == 400
+    with pytest.raises(tables.MissingColumns, match="no column nonsense; it has url_surtkey, url,"):
+        tables.sample(tables.local_parts(folder), 10, ["nonsense"])
+
+
+def test_what_is_drawn_depends_on_the_generator_alone(folder):
+    sampler = tables.TableSampler(folder)
+    first = [sampler(rng) for rng in [random.Random("0 7")] for _ in range(700)]
+    other = random.Random("0 8")
+    assert [sampler(other) for _ in range(700)] != first
+    again = random.Random("0 7")
+    assert [tables.TableSampler(folder)(random.Random("0 7"))] == first[:1]
+    assert [sampler(again) for _ in range(700)] == first
+
+
+def test_no_host_is_on_both_sides(folder):
+    sampler = tables.TableSampler(folder)
+    training = texts_for(sampler, random.Random(1), 2000, held_out=False)
+    held_out = texts_for(sampler, random.Random(2), 100, held_out=True)
+    assert held_out and not {*map(tables.host_of, training)} & {*map(tables.host_of, held_out)}
+
+
+def test_answers_kept_in_the_table_are_used(tmp_path):
+    pq.write_table(pa.table({"url": ["a", "b"], "answer": ["1", "2"]}), tmp_path / "part.parquet")
+    sampler = tables.TableSampler(tmp_path)
+    rng = random.Random(0)
+    texts = [sampler(rng) for _ in range(4)]
+    assert all(isinstance(text, LabelledText) for text in texts)
+
+    def never(text):
+        raise AssertionError("the function was called")
+
+    assert answers(never, texts) == [{"a": "1", "b": "2"}[text] for text in texts]
+    assert pa.array(texts, pa.string()).to_pylist() == texts
+
+
+@pytest.mark.parametrize("url, host", [
+    ("https://User:pw@Example.COM:80/a", "example.com"), ("//h/x", "h"), ("http://[::1]:8/a", "[::1]"),
+    ("mailto:a@b", "mailto:a@b"), ("", ""), ("https:///path", "https:///path"),
+])  # fmt: skip
+def test_host_of(url, host):
+    assert tables.host_of(url) == host
+
+
+class BusyServer(http.server.SimpleHTTPRequestHandler):
+    """Answers range requests, counts the bytes it sends, and refuses the first few with 503."""
+
+    refusals = 0
+    sent = 0
+
+    def do_HEAD(self):
+        self.answer(body=False)
+
+    def do_GET(self):
+        self.answer(body=True)
+
+    def answer(self, body: bool):
+        if BusyServer.refusals:
+            BusyServer.refusals -= 1
+            return self.send_error(503)
+        with open(self.translate_path(self.path), "rb") as file:
+            data = file.read()
+        wanted, status = self.headers.get("Range"), 200
+        if wanted:
+            first, last = wanted.removeprefix("bytes=").split("-")
+            data, status = data[int(first) : int(last or len(data)) + 1], 206
+        self.send_response(status)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if body:
+            BusyServer.sent += len(data)
+            self.wfile.write(data)
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture
+def server(folder):
+    handler = functools.partial(BusyServer, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as found:
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{found.server_port}"
+        found.shutdown()
+
+
+def test_common_crawl_over_http_reads_only_what_it_needs_and_waits_for_a_busy_server(folder, server, monkeypatch):
+    pytest.importorskip("fsspec")
+    pytest.importorskip("aiohttp")
+    waits = []
+    monkeypatch.setattr(tables.time, "sleep", waits.append)
+    names = [path.relative_to(folder) for path in sorted(folder.rglob("*.parquet"))]
+    (folder / "subset=warc").symlink_to(folder / "crawl=EMBEDDED") if not (folder / "subset=warc").exists() else None
+    (folder / "crawl-data" / "EMBEDDED").mkdir(parents=True, exist_ok=True)
+    listing = "\n".join(f"subset=warc/{name.name}" for name in names if name.parent.name == "crawl=EMBEDDED")
+    (folder / "crawl-data" / "EMBEDDED" / "cc-index-table.paths.gz").write_bytes(gzip.compress(listing.encode()))
+    BusyServer.refusals, BusyServer.sent = 2, 0
+    parts = tables.common_crawl_parts("EMBEDDED", server)
+    assert waits == [1, 2] and len(parts.paths) == 4
+    size = sum(path.stat().st_size for path in (folder / "crawl=EMBEDDED").iterdir())
+    lines = []
+    assert len(tables.sample(parts, 100, row_groups=4, progress=lines.append)) == 100
+    assert len(lines) == 4 and BusyServer.sent < size / 2
+    BusyServer.refusals = 1000
+    with pytest.raises(ConnectionError, match="answered 503 to each of 6 requests"):
+        tables.common_crawl_parts("EMBEDDED", server)
+    BusyServer.refusals = 0
