@@ -7,7 +7,7 @@ set -euo pipefail
 
 usage() {
     cat <<'END'
-Usage: bash setup_colab.sh [--dev]
+Usage: bash setup_colab.sh [--dev] [--spark]
 
 Installs what urlseq needs and prints the versions. Safe to run again: what is there
 already, in a version that fits, stays as it is.
@@ -17,7 +17,9 @@ In Colab it installs into the running Python. Elsewhere it makes a virtual envir
 need Java 17 or newer: where there is none, a headless one is installed if that is allowed
 (apt-get, as root or by a sudo that asks for no password).
 
-  --dev    also install what the tests need (requirements-dev.txt)
+  --spark  also fetch what Spark lacks to read S3: 13 MB of jars, in about a minute
+  --dev    also install what the tests need (requirements-dev.txt), with --spark and, where
+           there is Go, an S3 server to test against (built in about four minutes, once)
   --help   show this text
 END
 }
@@ -27,9 +29,12 @@ warn() { printf '%s\n' "$*" >&2; }
 fail() { warn "setup_colab.sh: $*"; exit 1; }
 
 requirement_files=(requirements.txt)
+dev=no
+spark=no
 for option in "$@"; do
     case "$option" in
-        --dev) requirement_files=(requirements.txt requirements-dev.txt) ;;
+        --dev) dev=yes spark=yes requirement_files=(requirements.txt requirements-dev.txt) ;;
+        --spark) spark=yes ;;
         --help | -h) usage; exit 0 ;;
         *) warn "setup_colab.sh: unknown option '$option', see --help"; exit 2 ;;
     esac
@@ -167,6 +172,21 @@ spark_java=${spark_java:-$(command -v java || true)}
 if ! find_java; then
     say "Found no Java 17 or newer, looking for one to install"
     if apt_install openjdk-21-jre-headless openjdk-17-jre-headless; then find_java || true; fi
+fi
+
+# --- Spark's S3 support, and a server to test it --------------------------------------------------
+
+# Neither stops the script: without them the Spark parts read the disk alone, and some tests are skipped.
+# In a fresh folder only, since starting Python for it takes seconds.
+if [ "$spark" = yes ] && ! compgen -G ".cache/spark-s3/*/jars/*.jar" >/dev/null && [ -n "$java" ]; then
+    say "Fetching Spark's S3 jars (13 MB, about a minute)"
+    home=$(readlink -f "$java")
+    JAVA_HOME=${home%/bin/java} "$python" -W ignore -m urlseq.spark || true
+fi
+if [ "$dev" = yes ] && [ ! -x .cache/bin/versitygw ] && command -v go >/dev/null; then
+    say "Building the S3 server of the tests (about four minutes)"
+    GOBIN="$PWD/.cache/bin" go install -ldflags="-s -w" github.com/versity/versitygw/cmd/versitygw@v1.8.0 ||
+        warn "Could not build versitygw, see above: the tests against S3 will be skipped."
 fi
 
 # --- What there is now ------------------------------------------------------------------------

@@ -29,7 +29,11 @@ def test_the_embedded_table_is_made_once_in_the_archives_schema(folder):
     table = pa.concat_tables([parts.parquet(path).read() for path in parts.paths])
     for row in table.slice(0, 300).to_pylist():
         split = urlsplit(row["url"])
-        assert (row["url_host_name"], row["url_protocol"], row["url_path"]) == (split.hostname, split.scheme, split.path)
+        assert (row["url_host_name"], row["url_protocol"], row["url_path"]) == (
+            split.hostname,
+            split.scheme,
+            split.path,
+        )
         assert tables.host_of(row["url"]) == row["url_host_name"]
     assert table["url_surtkey"].to_pylist() == sorted(table["url_surtkey"].to_pylist())
 
