@@ -117,7 +117,8 @@ def no_network(log: str) -> str:
     reason = next((line.strip() for line in log.splitlines() if "not found" in line.lower()), "see Spark's log")
     return (
         f"Spark's S3 jars could not be fetched from Maven Central ({reason}). With a network, run "
-        "bash setup_colab.sh --spark once; after that none is needed. Tables on the disk need no jars: session(s3=False)."
+        "bash setup_colab.sh --spark once; after that none is needed. Tables on the disk need no jars: "
+        "session(s3=False)."
     )
 
 
@@ -327,8 +328,16 @@ def ship_package(spark: SparkSession) -> None:
     context.addPyFile(str(path))
 
 
-def write_training_table(frame: DataFrame, folder: str | Path, function: Function | None = None, *,
-                         column: str = "url", files: int = 8, group_rows: int = 4096, seed: int = 0) -> Path | str:  # fmt: skip
+def write_training_table(
+    frame: DataFrame,
+    folder: str | Path,
+    function: Function | None = None,
+    *,
+    column: str = "url",
+    files: int = 8,
+    group_rows: int = 4096,
+    seed: int = 0,
+) -> str | Path:
     """Writes a table's texts, each once, thoroughly mixed, as `tables.TableSampler` wants them: the folder.
 
     With a `function`, its answers go with them. The mixing is Spark's own shuffle, on the executors' disks, so the

@@ -122,7 +122,7 @@ def http_filesystem():
     try:
         from fsspec.implementations.http import HTTPFileSystem
     except ImportError as error:
-        raise ModuleNotFoundError(f"Reading over HTTPS needs two packages more ({error}): pip install fsspec aiohttp")
+        raise ModuleNotFoundError(f"HTTPS needs two packages more ({error}): pip install fsspec aiohttp") from None
     # No read-ahead: Arrow knows what it wants, and asks for a column chunk as a whole.
     return HTTPFileSystem(cache_type="none")
 
@@ -318,7 +318,7 @@ def record(url: str, rng: random.Random) -> dict[str, Any]:
         "content_digest": characters(rng, LOWER.upper() + "234567", 32, 32),
         "content_mime_type": mime, "content_mime_detected": mime,
         "content_charset": "UTF-8" if mime == "text/html" else None,
-        "content_languages": rng.choice(["eng", "eng", "eng", "spa", "eng,spa", "fra"]) if mime == "text/html" else None,
+        "content_languages": rng.choice(["eng", "eng", "spa", "eng,spa", "fra"]) if mime == "text/html" else None,
         "warc_filename": warc, "warc_record_offset": rng.randrange(2**30), "warc_record_length": rng.randrange(2**17),
         "warc_segment": warc.split("/")[3], "crawl": "EMBEDDED", "subset": "warc",
     }  # fmt: skip
