@@ -5,7 +5,7 @@ import gzip
 import http.server
 import random
 import threading
-from urllib.parse import urlsplit
+from urllib.parse import urlparse, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +13,8 @@ import pytest
 
 from urlseq import tables
 from urlseq.functions import LabelledText, answers
-from urlseq.sources import texts_for
+from urlseq.sources import sampler_of, texts_for
+from urlseq.training import Batches
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,17 @@ def test_answers_kept_in_the_table_are_used(tmp_path):
 
     assert answers(never, texts) == [{"a": "1", "b": "2"}[text] for text in texts]
     assert pa.array(texts, pa.string()).to_pylist() == texts
+
+
+def test_a_chunk_of_training_can_be_made_again_from_its_number(folder):
+    def batches() -> Batches:
+        return Batches(urlparse, sampler_of(folder), lambda text: len(text) <= 100, seed=0, epoch_batches=10)
+
+    worked_through = batches()
+    chunks = [worked_through.make_chunk(number) for number in range(3)]
+    assert batches().make_chunk(2) == chunks[2] != chunks[1]
+    texts = [text for batch in chunks[2] for text, _ in batch]
+    assert not any(tables.TableSampler.is_held_out(text) for text in texts)
 
 
 @pytest.mark.parametrize("url, host", [

@@ -26,9 +26,16 @@ def is_held_out(text: str) -> bool:
 
 
 def sampler_of(inputs: Inputs) -> Sampler:
-    """A sampler from a sampler, from a list, an Arrow array, or a file (text, gzipped text, or parquet)."""
+    """A sampler from a sampler, from a list, an Arrow array, or a file (text, gzipped text, or parquet).
+
+    A folder of parquet files may be of any size: only parts of it are ever in memory.
+    """
     if callable(inputs):
         return inputs
+    if isinstance(inputs, str | Path) and Path(inputs).is_dir():
+        from urlseq.tables import TableSampler  # which imports this module
+
+        return TableSampler(inputs)
     texts = read_texts(inputs) if isinstance(inputs, str | Path) else inputs
     texts = texts.to_pylist() if isinstance(texts, pa.Array | pa.ChunkedArray) else list(texts)
     if not texts:
