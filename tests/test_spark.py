@@ -163,7 +163,7 @@ def test_an_executor_is_killed_in_mid_job_and_nothing_is_lost(server, tmp_path):
     killed = []
 
     def kill():
-        time.sleep(2)
+        time.sleep(4)  # labelling takes at least 20 s
         killed.append(executors()[0])
         os.kill(killed[0], signal.SIGKILL)
 

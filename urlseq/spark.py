@@ -150,7 +150,7 @@ def session(master: str = "local[*]", *, s3: bool = True, anonymous: bool = True
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"  # nobody else has to find this machine
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    builder = SparkSession.builder.master(master).appName("urlseq")
+    builder = SparkSession.builder.appName("urlseq")
     for name, value in wanted.items():
         builder = builder.config(name, value)
     try:
@@ -165,6 +165,7 @@ def session(master: str = "local[*]", *, s3: bool = True, anonymous: bool = True
 
 def base_settings(master: str) -> dict[str, str]:
     settings = {
+        "spark.master": master,
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         # Where Arrow can't, an error is better than a silent detour that takes ten times as long.
         "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
