@@ -177,9 +177,7 @@ fi
 # --- Spark's S3 support, and a server to test it --------------------------------------------------
 
 # Neither stops the script: without them the Spark parts read the disk alone, and some tests are skipped.
-# In a fresh folder only, since starting Python for it takes seconds.
-if [ "$spark" = yes ] && ! compgen -G ".cache/spark-s3/*/jars/*.jar" >/dev/null && [ -n "$java" ]; then
-    say "Fetching Spark's S3 jars (13 MB, about a minute)"
+if [ "$spark" = yes ] && [ -n "$java" ]; then
     home=$(readlink -f "$java")
     JAVA_HOME=${home%/bin/java} "$python" -W ignore -m urlseq.spark || true
 fi

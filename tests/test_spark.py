@@ -149,11 +149,6 @@ def ancestors(pid: int) -> list[int]:
     return line
 
 
-def slow_length(text: str) -> int:
-    time.sleep(0.002)
-    return len(text)
-
-
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_an_executor_is_killed_in_mid_job_and_nothing_is_lost(server, tmp_path):
     """After the tests that share a session: this one takes its place. Wrong endpoints come with it, for its time."""
@@ -162,13 +157,17 @@ def test_an_executor_is_killed_in_mid_job_and_nothing_is_lost(server, tmp_path):
     frame.count()
     killed = []
 
+    def slow_length(text):  # local, so that the executors get it by value: they can't import this module
+        time.sleep(0.002)
+        return len(text)
+
     def kill():
         time.sleep(4)  # labelling takes at least 20 s
         killed.append(executors()[0])
         os.kill(killed[0], signal.SIGKILL)
 
     threading.Thread(target=kill).start()
-    labelled = spark.with_answers(frame, lambda text: slow_length(text)).toArrow()
+    labelled = spark.with_answers(frame, slow_length).toArrow()
     assert killed and labelled.num_rows == 20_000
     assert all(str(len(url)) == length for url, length in zip(*map(pylist, labelled.columns), strict=True))
     spark.stop()

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.conftest import LONGEST_WORD, tiny_architecture, words_of
 from urlseq import tables
-from urlseq.functions import LabelledText, answers
+from urlseq.copying import copy_function
+from urlseq.functions import LabelledText, answer, answers
 from urlseq.sources import sampler_of, texts_for
 from urlseq.training import Batches
 
@@ -89,6 +91,29 @@ def test_a_chunk_of_training_can_be_made_again_from_its_number(folder):
     assert batches().make_chunk(2) == chunks[2] != chunks[1]
     texts = [text for batch in chunks[2] for text, _ in batch]
     assert not any(tables.TableSampler.is_held_out(text) for text in texts)
+
+
+def test_a_copy_is_trained_from_a_folder_of_texts_with_answers(tmp_path):
+    """The function is called for a check alone: the answers come from the table, and training is a fit to them."""
+    calls = []
+
+    def upper(text):
+        calls.append(text)
+        return text.upper()
+
+    texts = sorted(set(words_of(3000)))
+    for number in range(3):
+        part = texts[number::3]
+        upper_case = [answer(str.upper, text) for text in part]
+        pq.write_table(
+            pa.table({"url": part, "answer": upper_case}), tmp_path / f"{number}.parquet", row_group_size=100
+        )
+    copy = copy_function(upper, tmp_path, max_bytes=LONGEST_WORD, examples=9600, architecture=tiny_architecture(),
+                         learning_rate=1.5e-2, batch_size=32, epoch_batches=100, validation_count=50, attempts=0,
+                         verbose=False)  # fmt: skip
+    losses = [epoch["loss"] for epoch in copy.card["history"]]
+    assert losses[-1] < losses[0] / 3
+    assert len(calls) <= 100 and copy.card["held_out"]["count"] > 0
 
 
 @pytest.mark.parametrize("url, host", [

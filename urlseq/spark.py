@@ -94,6 +94,7 @@ def fetch_jars() -> Path:
     if jar_folder().exists():
         return jar_folder()
     java_version()
+    print("Fetching Spark's S3 jars (13 MB, about a minute)", flush=True)
     temporary = Path(tempfile.mkdtemp(prefix="fetching-", dir=made(JARS)))
     settings = {"spark.jars.ivy": temporary, "spark.jars.packages": s3_packages(),
                 "spark.jars.excludes": ",".join(EXCLUDED)}  # fmt: skip
@@ -187,7 +188,8 @@ def quiet_log() -> str:
     """The file that tells Spark to log errors alone, from its first moment on."""
     path = Path(tempfile.mkdtemp(prefix="urlseq-")) / "log4j2.properties"
     path.write_text(
-        "rootLogger.level = error\nlogger.repl.name = org.apache.spark.repl.Main\nlogger.repl.level = error\n"
+        "rootLogger.level = error\nlogger.start.level = error\n"
+        "logger.start.name = org.apache.spark.api.python.PythonGatewayServer\n"
         "rootLogger.appenderRef.stderr.ref = stderr\n"
         "appender.stderr.type = Console\nappender.stderr.name = stderr\nappender.stderr.target = SYSTEM_ERR\n"
         "appender.stderr.layout.type = PatternLayout\nappender.stderr.layout.pattern = %p %c{1}: %m%n\n"
@@ -306,7 +308,10 @@ def input_bytes(spark: SparkSession) -> int:
 
 
 def with_answers(frame: DataFrame, function: Function, column: str = "url") -> DataFrame:
-    """The frame's `column` and a column `answer`: what `function` says, as JSON, found out on the executors."""
+    """The frame's `column` and a column `answer`: what `function` says, as JSON, found out on the executors.
+
+    These have to be able to import the function, unless it is one of the notebook's or script's own.
+    """
     ship_package(frame.sparkSession)
 
     def label(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
