@@ -60,7 +60,7 @@ def random_model(seed: int = 0, scale: float = 6.0):
 
 def card(**changes) -> dict:
     """What is known of a copy that has learned nothing."""
-    from urlseq.copying import FORMAT
+    from urlseq.learned import FORMAT
 
     known = {
         "format": FORMAT,
@@ -75,7 +75,7 @@ def card(**changes) -> dict:
 
 
 def untrained_copy(seed: int = 0, **changes):
-    from urlseq.copying import LearnedCopy
+    from urlseq.learned import LearnedCopy
 
     return LearnedCopy(random_model(seed), card(**changes), str.upper)
 
@@ -85,24 +85,36 @@ def random_tiny():
     return random_model()
 
 
+def tiny_budget() -> dict:
+    """Arguments of `copy_function` for some seconds of training, after which words of four letters are mostly right."""
+    return {
+        "inputs": words,
+        "max_bytes": LONGEST_WORD,
+        "examples": TINY_EXAMPLES,
+        "architecture": tiny_architecture(),
+        "learning_rate": 1.5e-2,
+        "batch_size": 32,
+        "epoch_batches": TINY_EXAMPLES // 32 // 4,
+        "validation_count": 100,
+        "attempts": 0,
+        "verbose": False,
+    }
+
+
 @pytest.fixture(scope="session")
 def learned():
-    """A copy of `str.upper` for words of up to four letters: some seconds of training, and nearly always right."""
+    """A copy of `str.upper`."""
     from urlseq.copying import copy_function
 
-    return copy_function(
-        str.upper,
-        words,
-        max_bytes=LONGEST_WORD,
-        examples=TINY_EXAMPLES,
-        architecture=tiny_architecture(),
-        learning_rate=1.5e-2,
-        batch_size=32,
-        epoch_batches=TINY_EXAMPLES // 32 // 4,
-        validation_count=100,
-        attempts=0,
-        verbose=False,
-    )
+    return copy_function(str.upper, **tiny_budget())
+
+
+@pytest.fixture(scope="session")
+def inverted():
+    """A copy of the inverse of `str.upper`."""
+    from urlseq.copying import copy_function
+
+    return copy_function(inverse=str.upper, **tiny_budget())
 
 
 def largest_difference(first, second) -> float:

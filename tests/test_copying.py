@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from conftest import LETTERS, LONGEST_WORD, card, untrained_copy, words, words_of
 
-from urlseq import copying
-from urlseq.copying import CARD, BadModel, LearnedCopy, copy_function, load
+from urlseq import copying, functions, training
+from urlseq.copying import BadModel, copy_function, load
 from urlseq.functions import UnfitFunction
+from urlseq.learned import CARD, LearnedCopy
 from urlseq.model import exact_match
 from urlseq.sources import is_held_out
 from urlseq.training import model_batch
@@ -262,7 +263,7 @@ def test_when_saving_fails_the_copy_from_before_stays(unlearned, folder, monkeyp
 
 @pytest.mark.parametrize("failing", [1, 2])
 def test_when_replacing_fails_the_copy_from_before_stays(unlearned, folder, monkeypatch, failing):
-    replace, calls = copying.write_file.__globals__["os"].replace, itertools.count(1)
+    replace, calls = training.write_file.__globals__["os"].replace, itertools.count(1)
 
     def interrupted(source, target):
         if next(calls) == failing:
@@ -382,7 +383,7 @@ def test_weights_are_taken_from_the_folder_alone(folder):
 
 
 def test_a_function_that_a_card_names_is_not_imported(folder, monkeypatch):
-    monkeypatch.setattr(copying, "function_named", lambda name: pytest.fail(f"{name} was looked up"))
+    monkeypatch.setattr(functions.importlib, "import_module", lambda name: pytest.fail(f"{name} was imported"))
     change_card(folder, function="os.system")
     loaded = load(folder)
     assert loaded.function is None
@@ -395,7 +396,7 @@ def test_a_function_that_a_card_names_is_not_imported(folder, monkeypatch):
 
 def test_only_a_bare_name_is_that_of_a_shipped_copy(unlearned, tmp_path, monkeypatch):
     monkeypatch.setattr(copying, "SHIPPED", tmp_path / "models")
-    monkeypatch.setattr(copying, "KNOWN_FUNCTIONS", {"str.upper"})
+    monkeypatch.setattr(copying, "KNOWN_FUNCTIONS", {"str.upper": str.upper})
     unlearned.save(tmp_path / "models" / "upper")
     unlearned.save(tmp_path / "elsewhere")
     change_card(tmp_path / "elsewhere", function="os.system")

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from conftest import random_model, words_of
 
-from urlseq.decode import GreedyDecoder, slow_greedy
+from urlseq.decode import BeamDecoder, GreedyDecoder, slow_greedy
 from urlseq.sampler import urls
+from urlseq.training import model_batch
 from urlseq.vectorize import END, PADDING, START, padded, to_matrix
 
 LIMIT = 12
@@ -129,3 +130,45 @@ def test_new_weights_are_read_when_asked():
     model.set_weights(other.get_weights())
     decoder.read_weights()
     assert decoder(to_matrix(texts), LIMIT).texts == decoded(other, texts).texts != before
+
+
+# ---------------------------------------------------------------- beam search
+
+
+def log_probability(model, text: str, answer: str) -> float:
+    """Of an answer and its end mark, by teacher forcing."""
+    inputs, target = model_batch([text], [answer])
+    logits = np.asarray(model.predict_on_batch(inputs), np.float64)
+    logarithms = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    chosen = np.take_along_axis(logarithms, target[..., None], axis=-1)[..., 0]
+    return float(chosen[target != PADDING].sum())
+
+
+def test_a_wide_beam_finds_the_very_best_of_all_short_answers(random_tiny):
+    """With 256 beams and one byte to write, nothing is left out: so the order has to be that of all answers."""
+    text = "some text"
+    found = BeamDecoder(random_tiny).best(to_matrix([text]), 256, limit=2)[0]
+    ascii_ones = ["", *map(chr, range(1, 128))]
+    ranked = sorted(ascii_ones, key=lambda answer: -log_probability(random_tiny, text, answer))
+    assert [answer for answer in found if answer in ascii_ones][:20] == ranked[:20]
+
+
+def test_beams_are_different_sorted_and_no_worse_than_greedy(random_tiny):
+    texts = ["", "a", "bb b", "a longer text than the others", "é"]
+    decoder = BeamDecoder(random_tiny)
+    greedy = decoder(to_matrix(texts), 30)
+    compared = 0
+    for text, answers, greedy_answer, ended in zip(
+        texts, decoder.best(to_matrix(texts), 5, 30), greedy.texts, greedy.ended, strict=True
+    ):
+        whole = [
+            answer for answer in answers if "\ufffd" not in answer
+        ]  # others are no UTF-8: different bytes, one text
+        assert 0 < len(answers) <= 5 and len(set(whole)) == len(whole)
+        probabilities = [log_probability(random_tiny, text, answer) for answer in whole]
+        assert probabilities == sorted(probabilities, reverse=True)
+        if ended and whole and "\ufffd" not in greedy_answer:
+            compared += 1
+            assert probabilities[0] >= log_probability(random_tiny, text, greedy_answer) - 1e-3
+    assert compared
+    assert decoder.best(to_matrix([]), 5) == []

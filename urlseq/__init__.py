@@ -20,7 +20,7 @@ logging.getLogger("tensorflow").addFilter(lambda record: record.levelno >= loggi
 __version__ = "0.1.0"
 
 # Found on first use, so that `import urlseq` is quick and loads neither TensorFlow nor Spark.
-PUBLIC = {"copy_function": "copying", "load": "copying", "LearnedCopy": "copying", "urls": "sampler"}
+PUBLIC = {"copy_function": "copying", "load": "copying", "LearnedCopy": "learned", "urls": "sampler"}
 __all__ = list(PUBLIC)
 
 

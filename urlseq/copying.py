@@ -1,42 +1,38 @@
-"""`copy_function` ties the road together; a `LearnedCopy` is what comes out of it."""
+"""`copy_function` ties the road together; a `LearnedCopy` is what comes out of it, and `load` brings one back."""
 
 import dataclasses
 import hashlib
 import io
 import json
+import math
 import platform
 import random
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlparse
 
 import keras
 import numpy as np
 
-from urlseq.decode import GreedyDecoder
-from urlseq.evaluate import (
-    Attempts,
-    Evaluation,
-    Prediction,
-    compare,
-    interval,
-    reasons_against,
-    threshold_for,
-)
-from urlseq.functions import Function, UnfitFunction, answers, function_named, name_of
+from urlseq.decode import LONGEST_ANSWER
+from urlseq.evaluate import Attempts
+from urlseq.functions import INVERSE_OF, Function, Inverse, UnfitFunction, answers, name_of
+from urlseq.gallery import GALLERY
+from urlseq.learned import CARD, FORMAT, LearnedCopy, copy_of
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.sampler import urls
-from urlseq.sources import Inputs, sampler_of, texts_for
-from urlseq.training import SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, by_length, train, write_file
-from urlseq.vectorize import BadText, byte_lengths, shown, to_matrix
+from urlseq.sources import Inputs, pairs, sampler_of, texts_for
+from urlseq.training import SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, train
+from urlseq.vectorize import byte_lengths, shown
 
-FORMAT = 1
-CARD = "copy.json"
-# Of the answers that a copy calls trusted, no more than this share may be wrong on the held-out inputs. Half of the
-# default ones are noise, far harder than real URLs: on these, next to none of the trusted answers is wrong.
-TRUSTED_RISK = 0.003
-# Functions that a card may bring in by their name: they compute, and do nothing else.
-KNOWN_FUNCTIONS = {"urllib.parse.urlparse"}
+# The functions that a card may bring in by their names: they compute, and do nothing else.
+KNOWN_FUNCTIONS = {
+    name_of(function): function for function in (urlparse, *(entry.function for entry in GALLERY.values()))
+}
+# Longer inputs than this are learned short ones first.
+SHORT_INPUTS = 64
 SHIPPED = Path(__file__).parent.parent / "models"
 
 
@@ -45,9 +41,11 @@ class BadModel(ValueError):
 
 
 def copy_function(
-    function: Function,
+    function: Function | None = None,
     inputs: Inputs | None = None,
     *,
+    inverse: Function | None = None,
+    start: LearnedCopy | None = None,
     max_bytes: int = 128,
     minutes: float | None = None,
     examples: int | None = None,
@@ -65,14 +63,20 @@ def copy_function(
 ) -> "LearnedCopy":
     """Learns to copy `function` (any `str -> JSON`) from examples, and returns the copy.
 
+    Given as `inverse`, it is the function's inverse that is learned, of what the function makes of the inputs; the
+    function then certifies each answer.
+
     `inputs` may be a sampler (`random.Random -> str`), a list of texts, an Arrow array or a file; by default
     URLs of all kinds. Those longer than `max_bytes` are left out. Training ends with `minutes` or `examples`,
     whichever is used up first (10 minutes if neither is given). With a `folder`, the copy is saved there, and
     a training that was interrupted goes on where it stopped when the same call is made again.
-    `attempts` are texts to show at each epoch, or how many held-out ones.
+    `attempts` are texts to show at each epoch, or how many held-out ones. Training begins with the weights of
+    `start`, where there is one, in its architecture.
 
     Raises UnfitFunction where the function's values can't be JSON, BadText where inputs are not usable text.
     """
+    if (function is None) == (inverse is None):
+        raise TypeError("copy_function takes a function to copy, or the function whose inverse is wanted: one of them.")
     if minutes is None and examples is None:
         minutes = 10.0
     if (minutes is not None and minutes <= 0) or (examples is not None and examples <= 0):
@@ -83,6 +87,9 @@ def copy_function(
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     sampler = sampler_of(urls(max_bytes) if inputs is None else inputs)
+    if inverse is not None:
+        function = Inverse(inverse)
+        sampler = pairs(function, sampler)
 
     def fits(text: str) -> bool:
         return len(text.encode()) <= max_bytes
@@ -90,10 +97,17 @@ def copy_function(
     held_out = texts_for(sampler, random.Random(f"{seed} held out"), validation_count, held_out=True, check=fits)
     wanted = answers(function, held_out)
     check_answers(function, held_out, wanted)
+    if inverse is not None:
+        rng = random.Random(f"{seed} collisions")
+        warn_of_collision(function, [sampler(rng) for _ in range(5000)])
 
+    if start is not None:
+        architecture = Architecture(**start.card["architecture"])
     model = build_model(architecture)
-    # A small budget has to see long inputs, too.
-    short_first = min(SHORT_FIRST_EXAMPLES, examples // 4) if examples else SHORT_FIRST_EXAMPLES
+    if start is not None:
+        model.set_weights(start.model.get_weights())
+    # A small budget has to see long inputs, too. And where all are short, a choice of the shortest does harm.
+    short_first = 0 if max_bytes < SHORT_INPUTS else min(SHORT_FIRST_EXAMPLES, examples // 4 if examples else math.inf)
     batches = Batches(function, sampler, fits, seed, epoch_batches, batch_size, short_first=short_first)
     settings = {
         "function": name_of(function),
@@ -133,11 +147,12 @@ def copy_function(
         "versions": {"python": platform.python_version(), "keras": keras.__version__, "numpy": np.__version__,
                      "backend": keras.backend.backend()},
     }  # fmt: skip
-    copy = LearnedCopy(model, card, function)
+    copy = copy_of(model, card, function)
     if held_out:
         # The best epoch was chosen on `held_out`; what is reported comes from texts that had no part in it.
         count = 5 * validation_count
-        copy.calibrate(texts_for(sampler, random.Random(f"{seed} calibration"), count, held_out=True, check=fits))
+        texts = texts_for(sampler, random.Random(f"{seed} calibration"), count, held_out=True, check=fits)
+        copy.calibrate(list(dict.fromkeys(texts)))  # each once: there may be fewer than that
     if folder is not None:
         copy.save(folder)
         state.unlink(missing_ok=True)
@@ -145,170 +160,49 @@ def copy_function(
 
 
 def check_answers(function: Function, texts: Sequence[str], wanted: Sequence[str]) -> None:
-    """Raises UnfitFunction where there is nothing to learn, with an example."""
+    """Raises UnfitFunction where there is nothing to learn, or what no copy can learn, with an example."""
+    name = name_of(function)
     if texts and all(answer.startswith('{"error":') for answer in wanted):
-        raise UnfitFunction(
-            f"{name_of(function)} raises on each of {len(texts):,} inputs: {wanted[0]} on {texts[0]!r}."
-        )
+        raise UnfitFunction(f"{name} raises on each of {len(texts):,} inputs: {wanted[0]} on {texts[0]!r}.")
     if len(texts) > 1 and len(set(wanted)) == 1:
-        raise UnfitFunction(f"{name_of(function)} says {wanted[0]} to each of {len(texts):,} inputs: nothing to learn.")
+        raise UnfitFunction(f"{name} says {wanted[0]} to each of {len(texts):,} inputs: nothing to learn.")
+    lengths = byte_lengths(wanted)
+    if lengths.max(initial=0) > LONGEST_ANSWER:
+        row = int(lengths.argmax())
+        raise UnfitFunction(
+            f"{name}({shown(texts[row])}) has {lengths[row]:,} bytes, and a copy's answer {LONGEST_ANSWER:,} at most: "
+            f"{shown(wanted[row])}. Give shorter inputs, or a function that says less."
+        )
     for text, answer in zip(texts[:100], wanted, strict=False):
         # str: a text that carries its answer would only repeat it.
-        if answers(function, [str(text)]) != [answer]:
+        again = (
+            function.text(json.loads(answer)) if isinstance(function, Inverse) else answers(function, [str(text)])[0]
+        )
+        if again != (text if isinstance(function, Inverse) else answer):
             raise UnfitFunction(
-                f"{name_of(function)}({text!r}) is not what it was before: either it gives another value each time, "
+                f"{name}({text!r}) is not what it was before: either it gives another value each time, "
                 "and can't be copied, or the answers kept with the inputs are those of another function."
             )
 
 
-class LearnedCopy:
-    """A learned copy of a function: call it with a text or with a list of texts."""
-
-    def __init__(self, model: keras.Model, card: dict, function: Function | None = None):
-        """`card` is what is known of the copy, plain JSON; `function` is the real one, for evaluation and fallback."""
-        self.model, self.card, self.function = model, card, function
-        self.decoder = GreedyDecoder(model)
-        self.bytes_seen = np.zeros(256, bool)
-        self.bytes_seen[card["bytes_seen"]] = True
-
-    def __repr__(self) -> str:
-        weights = f"{self.model.count_params():,} weights"
-        return f"<copy of {self.card['function']}, {weights}, inputs up to {self.max_bytes} bytes>"
-
-    @property
-    def max_bytes(self) -> int:
-        return self.card["max_bytes"]
-
-    @property
-    def limit(self) -> int:
-        """How many bytes an answer may have before it is given up."""
-        return 2 * self.card["longest_answer"]
-
-    def __call__(self, text: str | Sequence[str], fallback: bool = False):
-        """The value for a text, or a list of values for a list of texts.
-
-        Raises BadText on a text that is too long, holds NUL or half a surrogate pair. With `fallback` the real
-        function answers these, and each one whose answer is not trusted.
-        """
-        if isinstance(text, str):
-            return self([text], fallback)[0]
-        texts = list(text)
-        if not fallback:
-            return [prediction.value for prediction in self.predict(texts)]
-        if self.function is None:
-            raise ValueError("There is no function to fall back on: load(folder, function=...) brings it in.")
-        usable = [row for row, text in enumerate(texts) if self.refusal(text) is None]
-        values = {row: p.value for row, p in zip(usable, self.predict([texts[row] for row in usable]), strict=True)
-                  if p.trusted}  # fmt: skip
-        return [values[row] if row in values else json.loads(answers(self.function, [text])[0])
-                for row, text in enumerate(texts)]  # fmt: skip
-
-    def refusal(self, text: str) -> str | None:
-        """Why a text can't be an input at all; None for one that can."""
-        try:
-            to_matrix([text], self.max_bytes + 1)
-        except (BadText, TypeError) as error:
-            return str(error)
-        return None
-
-    def predict(self, text: str | Sequence[str]) -> Prediction | list[Prediction]:
-        """The record for a text, or a list of records: value, text, confidence, trusted and the reason if not."""
-        if isinstance(text, str):
-            return self.predict([text])[0]
-        texts = list(text)
-        got, confidence, ended = [""] * len(texts), np.ones(len(texts), np.float32), np.ones(len(texts), bool)
-        self.check(texts)
-        for rows in by_length(texts, [""] * len(texts)):
-            decoded = self.decoder(to_matrix([texts[row] for row in rows]), self.limit)
-            confidence[rows], ended[rows] = decoded.confidence, decoded.ended
-            for row, answer in zip(rows, decoded.texts, strict=True):
-                got[row] = answer
-        reasons = self.reasons(texts, got, confidence, ended)
-        return [
-            Prediction(value_of(answer), answer, float(sure), not reason, reason)
-            for answer, sure, reason in zip(got, confidence, reasons, strict=True)
-        ]
-
-    def check(self, texts: list[str]) -> None:
-        """Raises BadText for the first text that can't be an input."""
-        lengths = byte_lengths(texts)
-        if lengths.max(initial=0) > self.max_bytes:
-            row = int(np.argmax(lengths > self.max_bytes))
-            raise BadText(
-                f"{shown(texts[row])} has {lengths[row]:,} bytes, and this copy of {self.card['function']} learned "
-                f"{self.max_bytes} at most. Train one with a larger max_bytes, or call with fallback=True."
+def warn_of_collision(function: Inverse, texts: Sequence[str]) -> None:
+    """Says which two values the function makes the same text of, if there are any among these."""
+    known: dict[str, str] = {}
+    for text in texts:
+        if known.setdefault(text, text.answer) != text.answer:
+            warnings.warn(
+                f"{name_of(function.function)} makes {shown(text)} of {known[text]} and of {text.answer}, so it has no "
+                "one inverse. One of the values is learned; any that the function certifies counts as right.",
+                stacklevel=3,
             )
-        for text in texts:
-            if "\0" in text:
-                raise BadText(
-                    f"{shown(text)} holds a NUL character, which marks padding. Drop it, or call with fallback=True."
-                )
-
-    def reasons(self, texts, got, confidence, ended) -> list[str]:
-        return reasons_against(texts, got, confidence, ended, self.card["threshold"], self.bytes_seen)
-
-    def trusted(self, texts, got, confidence, ended) -> np.ndarray:
-        return np.array([not reason for reason in self.reasons(texts, got, confidence, ended)], bool)
-
-    def attention(self, text: str) -> tuple[str, np.ndarray]:
-        """The answer, and how much each of its bytes (rows, with the end mark) attends to each of the input's."""
-        self.check([text])
-        decoded = self.decoder(to_matrix([text]), self.limit, attention=True)
-        return decoded.texts[0], decoded.attention[0]
-
-    def evaluate(self, texts: Sequence[str]) -> Evaluation:
-        """The copy's answers beside the function's. Raises BadText where a text can't be an input."""
-        if self.function is None:
-            raise ValueError("There is no function to compare with: load(folder, function=...) brings it in.")
-        texts = list(texts)
-        self.check(texts)
-        wanted, got, confidence, ended = compare(self.decoder, self.function, texts, self.limit)
-        return Evaluation(texts, wanted, got, confidence, self.trusted(texts, got, confidence, ended))
-
-    def calibrate(self, texts: Sequence[str]) -> None:
-        """Sets from held-out texts the confidence from which on answers are trusted, and notes the exact match."""
-        wanted, got, confidence, ended = compare(self.decoder, self.function, texts, self.limit)
-        right = np.array([answer == text for answer, text in zip(wanted, got, strict=True)], bool)
-        self.card["threshold"] = threshold_for(confidence, right, TRUSTED_RISK)
-        counts = Evaluation(texts, wanted, got, confidence, self.trusted(texts, got, confidence, ended)).counts
-        self.card["held_out"] = counts | {"interval": interval(counts["exact"], counts["count"])}
-
-    def save(self, folder: str | Path) -> Path:
-        """Writes the copy into a folder, whole or not at all.
-
-        The weights' file is named by its own hash; the card, put in place last, names it. So whoever reads or
-        writes at the same time sees one copy or the other, never a mixture.
-        """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer, **{variable.path.replace("/", "."): np.asarray(variable) for variable in self.model.weights}
-        )
-        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-        name = f"weights-{digest[:12]}.npz"
-        previous = {path for path in folder.glob("weights-*.npz") if path.name != name}
-        write_file(folder / name, buffer.getvalue())
-        card = self.card | {"weights": name, "sha256": digest}
-        write_file(folder / CARD, (json.dumps(card, indent=1) + "\n").encode())
-        for path in previous:
-            path.unlink(missing_ok=True)
-        return folder
-
-
-def value_of(answer: str):
-    """The JSON value of an answer; None where it is no JSON (its prediction is then not trusted)."""
-    try:
-        return json.loads(answer)
-    except ValueError:
-        return None
+            return
 
 
 def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
     """A copy from its folder, or a shipped one by its name, such as `urlparse`.
 
-    The real function is found by itself if it is one of KNOWN_FUNCTIONS. What else a card names is not imported,
-    since that would let a file decide which code runs. Raises BadModel.
+    The real function is found by itself if it is `urlparse` or one of the gallery's. What else a card names is not
+    imported, since that would let a file decide which code runs. Raises BadModel.
     """
     path = Path(folder)
     if not path.exists() and len(path.parts) == 1 and (SHIPPED / path).is_dir():
@@ -329,9 +223,12 @@ def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
         model = build_model(Architecture(**card["architecture"]))
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             model.set_weights([arrays[variable.path.replace("/", ".")] for variable in model.weights])
-        if function is None and card["function"] in KNOWN_FUNCTIONS:
-            function = function_named(card["function"])
-        copy = LearnedCopy(model, card, function)
+        name = card["function"].removeprefix(INVERSE_OF)
+        if function is None:
+            function = KNOWN_FUNCTIONS.get(name)
+        if function is not None and name != card["function"]:
+            function = Inverse(function)
+        copy = copy_of(model, card, function)
     except BadModel:
         raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from urlseq.model import frequencies
-from urlseq.vectorize import END, PADDING, START, padded, to_matrix, to_texts
+from urlseq.vectorize import END, PADDING, START, VOCABULARY, padded, to_matrix, to_texts
 
 # An answer that has not ended by then is given up, in bytes. A learned copy sets its own limit.
 LONGEST_ANSWER = 2048
@@ -65,6 +65,7 @@ class GreedyDecoder:
         self.byte_gates = weights["output_embedding"][0] @ kernel + bias  # [VOCABULARY, 4 * units]
         self.queries, self.hidden, self.logits = weights["queries"], weights["hidden"], weights["logits"]
         self.frequencies = frequencies(self.queries[0].shape[1])
+        self.sharpness = self.model.get_layer("attention").sharpness
 
     def __call__(self, encoder_input: np.ndarray, limit: int = LONGEST_ANSWER, attention: bool = False) -> Decoded:
         """Decodes a byte matrix [batch, in] until each row has ended or written `limit` bytes."""
@@ -72,9 +73,7 @@ class GreedyDecoder:
         if batch == 0:
             return Decoded([], np.ones(0, np.float32), np.ones(0, bool), [] if attention else None)
         encoder_input = padded(encoder_input)
-        keys, values = (np.asarray(array) for array in self.encoder.predict_on_batch(encoder_input.astype(np.int32)))
-        keys = self.rotate(keys, np.arange(encoder_input.shape[1])[:, None] * self.frequencies)
-        blocked = np.where(encoder_input == PADDING, np.float32(-1e9), np.float32(0))
+        keys, values, blocked = self.encoded(encoder_input)
         units = self.recurrent.shape[0]
         state = memory = np.zeros((batch, units), np.float32)
         tokens = np.full(batch, START)
@@ -110,6 +109,12 @@ class GreedyDecoder:
             ]  # fmt: skip
         return decoded
 
+    def encoded(self, encoder_input: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What attention needs of the inputs [batch, in]: turned keys [batch, in, d], values, and -1e9 on padding."""
+        keys, values = (np.asarray(array) for array in self.encoder.predict_on_batch(encoder_input.astype(np.int32)))
+        keys = self.rotate(self.scaled(keys), np.arange(encoder_input.shape[1])[:, None] * self.frequencies)
+        return keys, values, np.where(encoder_input == PADDING, np.float32(-1e9), np.float32(0))
+
     def lstm(self, tokens: np.ndarray, state: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One LSTM step for bytes [batch]: the new state and memory, [batch, units] each."""
         gates = self.byte_gates[tokens] + state @ self.recurrent
@@ -120,8 +125,8 @@ class GreedyDecoder:
     def attend(self, state: np.ndarray, step: int, keys: np.ndarray, blocked: np.ndarray) -> np.ndarray:
         """How much this time step attends to each byte of the input [batch, in]; each row sums to 1."""
         kernel, bias = self.queries
-        queries = self.rotate(state @ kernel + bias, step * self.frequencies)
-        scores = np.matmul(keys, queries[:, :, None])[:, :, 0] / np.float32(np.sqrt(kernel.shape[1])) + blocked
+        queries = self.rotate(self.scaled(state @ kernel + bias), step * self.frequencies)
+        scores = np.matmul(keys, queries[:, :, None])[:, :, 0] + blocked
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
         return scores / scores.sum(axis=1, keepdims=True)
 
@@ -130,11 +135,61 @@ class GreedyDecoder:
         hidden = np.maximum(joined @ self.hidden[0] + self.hidden[1], 0)
         return hidden @ self.logits[0] + self.logits[1]
 
+    def scaled(self, vectors: np.ndarray) -> np.ndarray:
+        """Queries or keys, so long that the product of one of each is the score."""
+        if self.sharpness is None:
+            return vectors / np.float32(vectors.shape[-1] ** 0.25)
+        lengths = np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+        return vectors / lengths * np.float32(self.sharpness**0.5)
+
     @staticmethod
     def rotate(vectors: np.ndarray, angles: np.ndarray) -> np.ndarray:
         first, second = np.split(vectors, 2, axis=-1)
         cosine, sine = np.cos(angles, dtype=np.float32), np.sin(angles, dtype=np.float32)
         return np.concatenate([first * cosine - second * sine, first * sine + second * cosine], axis=-1)
+
+
+class BeamDecoder(GreedyDecoder):
+    """Beam search, batched: the most probable answers instead of the one that is most probable byte by byte."""
+
+    def best(self, encoder_input: np.ndarray, width: int, limit: int = LONGEST_ANSWER) -> list[list[str]]:
+        """Up to `width` different answers to each row of a byte matrix [batch, in], the most probable first."""
+        batch = len(encoder_input)
+        if batch == 0:
+            return []
+        encoder_input = padded(encoder_input)
+        keys, values, blocked = (np.repeat(array, width, axis=0) for array in self.encoded(encoder_input))
+        state = memory = np.zeros((batch * width, self.recurrent.shape[0]), np.float32)
+        tokens = np.full(batch * width, START)
+        written = np.zeros((batch * width, 0), np.uint8)
+        # At first all beams of a row are the same; one of them counts.
+        scores = np.where(np.arange(batch * width) % width == 0, 0.0, -np.inf)
+        found: list[list[tuple[float, bytes]]] = [[] for _ in range(batch)]
+        for step in range(limit):
+            state, memory = self.lstm(tokens, state, memory)
+            context = np.matmul(self.attend(state, step, keys, blocked)[:, None, :], values)[:, 0]
+            logits = self.read(np.concatenate([state, context], axis=1))
+            totals = scores[:, None] + log_softmax(logits)  # [batch * width, VOCABULARY]
+            for beam in np.flatnonzero(np.isfinite(scores)):
+                found[beam // width].append((totals[beam, END], written[beam].tobytes()))
+            totals[:, [END, PADDING]] = -np.inf
+            totals = totals.reshape(batch, -1)
+            choices = np.argpartition(-totals, width - 1, axis=1)[:, :width]  # [batch, width]
+            scores = np.take_along_axis(totals, choices, axis=1).ravel()
+            beams = (np.arange(batch)[:, None] * width + choices // VOCABULARY).ravel()
+            tokens = (choices % VOCABULARY).ravel()
+            state, memory, written = state[beams], memory[beams], np.c_[written[beams], tokens.astype(np.uint8)]
+            found = [sorted(answers, reverse=True)[:width] for answers in found]
+            worst = np.array([answers[-1][0] if len(answers) == width else -np.inf for answers in found])
+            scores[scores < np.repeat(worst, width)] = -np.inf  # what is less probable now will never be more so
+            if not np.isfinite(scores).any():
+                break
+        return [[text.decode("utf-8", "replace") for _, text in answers] for answers in found]
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def sigmoid(numbers: np.ndarray) -> np.ndarray:

@@ -24,6 +24,42 @@ class LabelledText(str):
         return labelled
 
 
+class NoKnownInverse(LookupError):
+    """Nobody wrote a function for this: only the pairs that it is learned from are known."""
+
+
+class Inverse:
+    """What undoes `function`: nobody wrote it, but the function makes as many examples of it as are wanted."""
+
+    __module__ = ""
+
+    def __init__(self, function: Function):
+        self.function = function
+        self.__qualname__ = INVERSE_OF + name_of(function)
+
+    def __call__(self, text: str):
+        raise NoKnownInverse(f"{self.__qualname__} is not known for {text!r}.")
+
+    def text(self, value: str) -> str:
+        """What the function makes of a value, as text: an input of the inverse."""
+        made = self.function(value)
+        return made if isinstance(made, str) else to_json(made)
+
+    def pair(self, value: str) -> LabelledText:
+        """An input of the inverse, which carries its answer: the value that the function makes it of."""
+        return LabelledText(self.text(value), to_json(value))
+
+    def certifies(self, value: Any, text: str) -> bool:
+        """Whether the function makes just this text of the value: then it is right, whoever found it."""
+        try:
+            return isinstance(value, str) and self.text(value) == text
+        except Exception:
+            return False
+
+
+INVERSE_OF = "inverse of "
+
+
 def to_json(value: Any) -> str:
     """Compact JSON. Named tuples become lists; what JSON can't hold raises TypeError or ValueError."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

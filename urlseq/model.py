@@ -15,12 +15,17 @@ from urlseq.vectorize import PADDING, VOCABULARY
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """Sizes. `units` is the decoder's width and that of both encoder directions together."""
+    """Sizes. `units` is the decoder's width and that of both encoder directions together.
+
+    `sharpness` is how sharp attention can be: queries and keys have length 1, and their products are multiplied by
+    it. Without one (None) they have any length, and the products are divided by the root of their width.
+    """
 
     units: int = 128
     embedding: int = 32
     attention: int = 64
     hidden: int = 128
+    sharpness: float | None = 16.0
 
 
 def build_model(architecture: Architecture = Architecture()) -> keras.Model:
@@ -49,7 +54,7 @@ def build_model(architecture: Architecture = Architecture()) -> keras.Model:
 
     queries = layers.Dense(size.attention, name="queries")(decoded)
     keys = layers.Dense(size.attention, use_bias=False, name="keys")(states)
-    context = RotaryAttention(name="attention")([queries, keys, values, encoder_input])
+    context = RotaryAttention(size.sharpness, name="attention")([queries, keys, values, encoder_input])
     joined = layers.Concatenate(name="joined")([decoded, context])
     hidden = layers.Dense(size.hidden, activation="relu", name="hidden")(joined)
     logits = layers.Dense(VOCABULARY, name="logits")(hidden)
@@ -73,11 +78,23 @@ class RotaryAttention(layers.Layer):
     Queries and keys are turned by an angle that grows with their place, so their product depends on content
     and on distance. Content alone can't tell the two halves of `tictac-tictac` apart; distance can.
     Source: Su et al., RoFormer, 2021 (arXiv:2104.09864).
+
+    Both have length 1, so what is compared is their direction alone. Vectors of any length would soon grow, and
+    attention settle on one place, such as the end mark, whose state knows a bit of all the text: it then hardly ever
+    learns to look anywhere else. Source: Henry et al., Query-Key Normalization, 2020 (arXiv:2010.04245).
     """
+
+    def __init__(self, sharpness: float | None = 16.0, **settings):
+        super().__init__(**settings)
+        self.sharpness = sharpness
 
     def call(self, inputs):
         queries, keys, values, tokens = inputs  # [batch, out, d], [batch, in, d], [batch, in, v], [batch, in]
-        scores = ops.matmul(rotate(queries), ops.transpose(rotate(keys), [0, 2, 1])) / queries.shape[-1] ** 0.5
+        if self.sharpness is None:
+            scale = queries.shape[-1] ** -0.5
+        else:
+            scale, queries, keys = self.sharpness, ops.normalize(queries), ops.normalize(keys)
+        scores = ops.matmul(rotate(queries), ops.transpose(rotate(keys), [0, 2, 1])) * scale
         scores = ops.where(ops.not_equal(tokens, PADDING)[:, None, :], scores, -1e9)  # [batch, out, in]
         return ops.matmul(ops.softmax(scores, axis=-1), values)  # [batch, out, v]
 

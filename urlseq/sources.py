@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import json
 import random
 import re
 import zlib
@@ -11,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
+from urlseq.functions import Inverse, UnfitFunction, name_of
 from urlseq.sampler import Sampler
 from urlseq.vectorize import BadText, is_unicode, shown
 
@@ -88,6 +90,29 @@ def texts_for(sampler: Sampler, rng: random.Random, count: int, held_out: bool, 
                 f"{rejected:,} that were not is {shown(text)}. Give more, and more different, or shorter, inputs."
             )
     return texts
+
+
+def pairs(function: Inverse, sampler: Sampler) -> Sampler:
+    """A sampler of the inverse's inputs, each with its answer: what `function` makes of the texts of `sampler`.
+
+    Values of which it makes nothing, since it raises, are left out. What the sampler itself holds out is held out;
+    by default, each input by its own bytes.
+    """
+
+    def sample(rng: random.Random) -> str:
+        for _ in range(1000):
+            value = sampler(rng)
+            try:
+                return function.pair(value)
+            except Exception as error:
+                raised = error
+        raise UnfitFunction(
+            f"{name_of(function.function)} raises on each of 1,000 inputs: {type(raised).__name__} on {value!r}."
+        )
+
+    if rule := getattr(sampler, "is_held_out", None):
+        sample.is_held_out = lambda text: rule(json.loads(text.answer))
+    return sample
 
 
 def registry_urls() -> list[str]:
