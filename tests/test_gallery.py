@@ -12,7 +12,8 @@ from urlseq.sources import pairs, texts_for
 
 
 @pytest.mark.parametrize("function, text, value", [
-    (gallery.hex_of_number, "65535", "0xffff"), (gallery.hex_of_text, "é1", "c3a931"), (gallery.title, "a b'c", "A B'C"),
+    (gallery.hex_of_number, "65535", "0xffff"), (gallery.hex_of_text, "é1", "c3a931"),
+    (gallery.title, "a b'c", "A B'C"),
     (gallery.full_address, "::1", "0000:0000:0000:0000:0000:0000:0000:0001"),
     (gallery.date_parts, "1998-09-09T07:05", [1998, 9, 9, 7, 5]),
     (gallery.roman, "1994", "MCMXCIV"), (gallery.roman, "3888", "MMMDCCCLXXXVIII"), (gallery.total, '["19","3"]', 22),

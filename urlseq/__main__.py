@@ -63,10 +63,16 @@ def parser() -> argparse.ArgumentParser:
     copy = commands.add_parser("copy", help="learn to copy a function", description="Learns to copy a function.")
     copy.add_argument("function", help="its dotted name, such as html.escape")
     copy.add_argument(
-        "--inputs", type=Path, help="a file of inputs: text, one a line, or parquet (default: URLs and noise)"
+        "--inputs",
+        type=Path,
+        help="a file of inputs: text, one a line, or parquet; or a folder of parquet files "
+        "(default: those of the gallery for its functions, for others URLs and noise)",
+    )
+    copy.add_argument(
+        "--inverse", action="store_true", help="learn the function's inverse, of what it makes of the inputs"
     )
     copy.add_argument("--folder", type=Path, help=f"where the copy is kept (default: {RUNS}/NAME)")
-    add_budget(copy, minutes=10.0)
+    add_budget(copy, minutes=10.0, max_bytes=None)
     copy.set_defaults(command=copy_command)
 
     call = commands.add_parser(
@@ -94,10 +100,10 @@ def parser() -> argparse.ArgumentParser:
     return main_parser
 
 
-def add_budget(to: argparse.ArgumentParser, minutes: float) -> None:
+def add_budget(to: argparse.ArgumentParser, minutes: float, max_bytes: int | None = 128) -> None:
     to.add_argument("--minutes", type=positive(float), default=minutes, help="train for so long (%(default)s)")
     to.add_argument("--examples", type=positive(int), help="or for so many examples, if these are used up first")
-    to.add_argument("--max-bytes", type=positive(int), default=128, help="the longest input in bytes (%(default)s)")
+    to.add_argument("--max-bytes", type=positive(int), default=max_bytes, help="the longest input in bytes (128)")
     to.add_argument("--seed", type=int, default=0, help="for everything random (%(default)s)")
 
 
@@ -159,11 +165,18 @@ def measure(copied) -> None:
 def copy_command(arguments: argparse.Namespace) -> None:
     from urlseq import copy_function
     from urlseq.functions import function_named
+    from urlseq.gallery import GALLERY
 
     function = function_named(arguments.function)
     folder = arguments.folder or RUNS / arguments.function
-    copied = copy_function(function, arguments.inputs, folder=folder, **budget_of(arguments))
-    print(json.dumps({"folder": str(folder), "function": arguments.function, "held_out": copied.card["held_out"]}))
+    known = next((entry for entry in GALLERY.values() if entry.function is function), None)
+    inputs = arguments.inputs or (known and known.inputs)
+    budget = budget_of(arguments)
+    # What the gallery's own inputs are shorter than was never learned.
+    budget["max_bytes"] = budget["max_bytes"] or (known.max_bytes if known and not arguments.inputs else 128)
+    learned = {"inverse" if arguments.inverse else "function": function}
+    copied = copy_function(inputs=inputs, folder=folder, **budget, **learned)
+    print(json.dumps({"folder": str(folder), "function": copied.card["function"], "held_out": copied.card["held_out"]}))
 
 
 def call_command(arguments: argparse.Namespace) -> None:
@@ -175,7 +188,8 @@ def call_command(arguments: argparse.Namespace) -> None:
     while texts := list(itertools.islice(lines, 1 if sys.stdin.isatty() else 256)):
         refusals = [copied.refusal(text) for text in texts]
         usable = [text for text, refusal in zip(texts, refusals, strict=True) if refusal is None]
-        predictions = iter(copied.predict(usable))
+        # An inverse answers with its certificate.
+        predictions = iter(copied(usable) if copied.certifies else copied.predict(usable))
         for text, refusal in zip(texts, refusals, strict=True):
             record = {"error": refusal} if refusal else dataclasses.asdict(next(predictions))
             print(json.dumps({"input": text} | record), flush=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from urlseq.decode import BeamDecoder
 from urlseq.evaluate import Evaluation, Prediction, compare, interval, reasons_against, threshold_for
-from urlseq.functions import INVERSE_OF, Function, answers
+from urlseq.functions import INVERSE_OF, Function, Inverse, answers
 from urlseq.training import by_length, write_file
 from urlseq.vectorize import BadText, byte_lengths, shown, to_matrix
 
@@ -40,6 +40,11 @@ class LearnedCopy:
     @property
     def max_bytes(self) -> int:
         return self.card["max_bytes"]
+
+    @property
+    def certifies(self) -> bool:
+        """Whether its answers come with a certificate: those of an inverse whose function is at hand do."""
+        return isinstance(self.function, Inverse)
 
     @property
     def limit(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import hypothesis
 from hypothesis import strategies as st
 
-from urlseq.functions import Inverse, answer
+from urlseq.functions import answer
 from urlseq.inputs import mixture
 from urlseq.learned import LearnedCopy
 from urlseq.sampler import NOISES, Sampler, shorten
@@ -42,7 +42,7 @@ def mistakes(copy: LearnedCopy, texts: list[str]) -> list[Counterexample]:
 
 def question_for(copy: LearnedCopy, text: str) -> str | None:
     """What to ask the copy; None where the text is none that it, or the inverted function, takes."""
-    if isinstance(copy.function, Inverse):
+    if copy.certifies:
         try:
             text = copy.function.pair(text)
         except Exception:
@@ -96,7 +96,7 @@ def simple(character: str) -> str:
 
 
 def is_refused(copy: LearnedCopy, text: str) -> bool:
-    function = copy.function.text if isinstance(copy.function, Inverse) else copy.function
+    function = copy.function.text if copy.certifies else copy.function
     return answer(function, text).startswith('{"error":')
 
 
