@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import html
 import io
 import json
 import re
@@ -10,10 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LONGEST_WORD
+from conftest import LONGEST_WORD, untrained_copy
 
 from urlseq import copying
 from urlseq.__main__ import main
+from urlseq.gallery import GALLERY, my_date_format
 
 ROOT = Path(__file__).parents[1]
 
@@ -109,6 +111,33 @@ def test_main_job_keeps_a_copy_and_says_where(capsys, tmp_path, monkeypatch):
     names = sorted(path.name for path in (tmp_path / "copy").iterdir())
     assert len(names) == 2 and names[0] == "copy.json" and names[1].startswith("weights-")
     assert json.loads((tmp_path / "copy" / "copy.json").read_text())["function"] == "urllib.parse.urlparse"
+
+
+def test_copy_knows_the_gallerys_inputs_and_inverses(capsys, monkeypatch, tmp_path):
+    asked = []
+
+    def remember(**words):
+        asked.append(words)
+        return untrained_copy(held_out={})
+
+    monkeypatch.setattr("urlseq.copying.copy_function", remember)
+    run(capsys, "copy", "urlseq.gallery.my_date_format", "--inverse", "--folder", tmp_path)
+    run(capsys, "copy", "html.escape", "--max-bytes", 20, "--folder", tmp_path)
+    run(capsys, "copy", "str.upper", "--folder", tmp_path)
+    inverse, copy, other = asked
+    assert inverse["inverse"] is my_date_format and "function" not in inverse
+    assert inverse["inputs"] is GALLERY["dates_in_hex"].inputs and inverse["max_bytes"] == 40
+    assert copy["function"] is html.escape and copy["max_bytes"] == 20
+    assert copy["inputs"] is GALLERY["html_escape"].inputs
+    assert other["inputs"] is None and other["max_bytes"] == 128
+
+
+def test_call_prints_the_certificate_of_an_inverse(capsys, tmp_path):
+    untrained_copy(function="inverse of urlseq.gallery.my_date_format").save(tmp_path / "dates")
+    code, out, _ = run(capsys, "call", tmp_path / "dates", "1 May")
+    assert code == 0
+    record = json.loads(out)
+    assert (record["input"], record["value"], record["certified"]) == ("1 May", None, False)
 
 
 def test_importing_the_package_loads_no_framework():

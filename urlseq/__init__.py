@@ -20,7 +20,13 @@ logging.getLogger("tensorflow").addFilter(lambda record: record.levelno >= loggi
 __version__ = "0.1.0"
 
 # Found on first use, so that `import urlseq` is quick and loads neither TensorFlow nor Spark.
-PUBLIC = {"copy_function": "copying", "load": "copying", "LearnedCopy": "learned", "urls": "sampler"}
+PUBLIC = {
+    "copy_function": "copying",
+    "load": "copying",
+    "LearnedCopy": "learned",
+    "find_counterexample": "mining",
+    "urls": "sampler",
+}
 __all__ = list(PUBLIC)
 
 
