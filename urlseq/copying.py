@@ -33,8 +33,6 @@ KNOWN_FUNCTIONS = {
 }
 # The URL parsers were measured without a limit of attention's sharpness; if they gain by it is not known yet.
 URL_ARCHITECTURE = Architecture(sharpness=None)
-# Longer inputs than this are learned short ones first.
-SHORT_INPUTS = 64
 SHIPPED = Path(__file__).parent.parent / "models"
 
 
@@ -109,8 +107,10 @@ def copy_function(
     model = build_model(architecture)
     if start is not None:
         model.set_weights(start.model.get_weights())
-    # A small budget has to see long inputs, too. And where all are short, a choice of the shortest does harm.
-    short_first = 0 if max_bytes < SHORT_INPUTS else min(SHORT_FIRST_EXAMPLES, examples // 4 if examples else math.inf)
+    # A small budget has to see long inputs, too. And where all are about as long, the shortest are a biased choice.
+    lengths = byte_lengths(held_out)
+    varied = np.quantile(lengths, 1 / 8) < np.median(lengths) / 2
+    short_first = min(SHORT_FIRST_EXAMPLES, examples // 4 if examples else math.inf) if varied else 0
     batches = Batches(function, sampler, fits, seed, epoch_batches, batch_size, short_first=short_first)
     settings = {
         "function": name_of(function),
