@@ -195,10 +195,9 @@ class InverseCopy(LearnedCopy):
         texts = list(text)
         if self.function is None:
             raise ValueError("Without the function nothing can be certified: load(folder, function=...) brings it in.")
-        predictions = self.predict(texts)
-        found = [Inverted(p.value, True, p.value, 1) if self.function.certifies(p.value, text)
-                 else Inverted(None, False, p.value, beam)
-                 for text, p in zip(texts, predictions, strict=True)]  # fmt: skip
+        # `predict` has asked the function already: trust is the certificate.
+        found = [Inverted(p.value, True, p.value, 1) if p.trusted else Inverted(None, False, p.value, beam)
+                 for p in self.predict(texts)]  # fmt: skip
         missed = [row for row, inverted in enumerate(found) if not inverted.certified]
         for rows in [missed[place : place + 64] for place in range(0, len(missed) if beam > 1 else 0, 64)]:
             candidates = self.decoder.best(to_matrix([texts[row] for row in rows]), beam, self.limit)

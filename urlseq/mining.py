@@ -108,7 +108,10 @@ def hard_inputs(copy: LearnedCopy, inputs: Inputs, draws: int = 20_000, seed: in
     sampler, rng = sampler_of(inputs), random.Random(f"{seed} hard inputs")
 
     def wrong(drawn_from: Sampler) -> list[str]:
-        texts = texts_for(drawn_from, rng, draws // 2, held_out=False, check=lambda text: question_for(copy, text))
+        def can_be_asked(text: str) -> bool:
+            return question_for(copy, text) is not None
+
+        texts = texts_for(drawn_from, rng, draws // 2, held_out=False, check=can_be_asked)
         return [mistake.text for mistake in mistakes(copy, texts)]
 
     found = wrong(sampler)
