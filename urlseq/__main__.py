@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "--folder", type=Path, default=RUNS / "urlparse", help="where the copy is kept (%(default)s)"
     )
     main_parser.set_defaults(command=main_job)
-    commands = main_parser.add_subparsers(title="commands", metavar="{copy,call,evaluate}")
+    commands = main_parser.add_subparsers(title="commands", metavar="{copy,call,evaluate,export}")
 
     copy = commands.add_parser("copy", help="learn to copy a function", description="Learns to copy a function.")
     copy.add_argument("function", help="its dotted name, such as html.escape")
@@ -97,6 +97,18 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     evaluate.add_argument("--mistakes", type=int, default=0, metavar="N", help="show N of the mistakes")
     evaluate.set_defaults(command=evaluate_command)
+    export = commands.add_parser(
+        "export", help="a copy for servers and browsers",
+        description="Writes copies as SavedModel, TensorFlow.js model and LiteRT file, each checked against the copy.",
+    )  # fmt: skip
+    export.add_argument("copy", nargs="+", help="a copy's folder, or the name of a shipped one")
+    export.add_argument("--folder", type=Path, default=Path("web/models"),
+                        help="where a folder for each is made (%(default)s)")  # fmt: skip
+    export.add_argument(
+        "--inputs", type=Path, help="a file of texts to check with (default: inputs that it learned from)"
+    )
+    export.add_argument("--precision", choices=["float32", "float16"], default="float16", help="(%(default)s)")
+    export.set_defaults(command=export_command)
     return main_parser
 
 
@@ -223,6 +235,20 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     print(f"{evaluation}; {len(texts) - len(usable):,} of {len(texts):,} inputs left out.")
     for mistake in evaluation.mistakes()[: arguments.mistakes]:
         print(attempt(*mistake))
+
+
+def export_command(arguments: argparse.Namespace) -> None:
+    from urlseq import load
+    from urlseq.export import MANIFEST, export
+    from urlseq.sources import read_texts
+
+    texts = read_texts(arguments.inputs) if arguments.inputs else None
+    for name in arguments.copy:
+        folder = arguments.folder / Path(name).name
+        with quiet():
+            export(load(name), folder, texts, precision=arguments.precision)
+        manifest = json.loads((folder / MANIFEST).read_text())
+        print(json.dumps({"folder": str(folder), "checked": manifest["checked"]}), flush=True)
 
 
 if __name__ == "__main__":
