@@ -1,4 +1,4 @@
-"""A learned copy for other places: a SavedModel, a TensorFlow.js model and a LiteRT file, each checked before it counts.
+"""A learned copy for other places, as SavedModel, TensorFlow.js model and LiteRT file, each checked before it counts.
 
 TensorFlow.js' converter is installed by `setup_colab.sh --export`.
 """
@@ -232,8 +232,8 @@ def serving(graph: GraphDecoder, card: dict) -> Callable:
 def saved_model_answers(folder: Path, texts: Sequence[str]) -> Iterable[Answered]:
     """By both signatures, which have to agree."""
     signatures = tf.saved_model.load(str(folder)).signatures
-    for start in range(0, len(texts), 256):
-        batch = texts[start : start + 256]
+    for start in range(0, len(texts), 32):
+        batch = texts[start : start + 32]
         served = signatures["serving_default"](text=tf.constant([text.encode() for text in batch]))
         decoded = signatures["tokens"](tokens=tf.constant(to_matrix(batch).astype(np.int32)))
         for row, text in enumerate(to_texts(decoded["answer"].numpy())):

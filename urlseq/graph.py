@@ -148,7 +148,8 @@ class GraphDecoder(tf.Module):
 
         nothing = tf.zeros([1, 2, batch, units])
         start = (tf.constant(0), nothing, nothing, tf.zeros([time, 2, batch, units]))
-        states = tf.while_loop(lambda place, *rest: place < time, turn_of_loop, start)[-1]
+        length = time * tf.minimum(batch, 1)  # an empty batch has nothing to read
+        states = tf.while_loop(lambda place, *rest: place < length, turn_of_loop, start)[-1]
         forward, backward = tf.unstack(tf.transpose(states, [1, 2, 0, 3]))  # [batch, time, units]
         states = tf.concat([forward, reverse(backward)], -1)
         keys = tf.matmul(tf.reshape(states, [-1, 2 * units]), with_swapped_halves(weights["key_kernel"]))

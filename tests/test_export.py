@@ -1,0 +1,159 @@
+import dataclasses
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import urlseq.export
+from urlseq import load
+from urlseq.export import Answered, ExportError, StaticSignature, check, export, litert_answers
+
+if importlib.util.find_spec("tensorflowjs") is None:
+    pytest.skip("tensorflowjs is missing: bash setup_colab.sh --export", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def dates():
+    return load("dates_in_hex")
+
+
+@pytest.fixture(scope="module")
+def exported(dates, tmp_path_factory):
+    return export(dates, tmp_path_factory.mktemp("export") / "dates", count=200)
+
+
+def test_every_form_is_there_with_its_hash_and_was_checked(exported):
+    manifest = json.loads((exported / "manifest.json").read_text())
+    assert manifest["checked"]["texts"] == 200
+    assert manifest["function"] == "inverse of urlseq.gallery.my_date_format" and manifest["inverse"]
+    for path, file in manifest["files"].items():
+        assert (exported / path).stat().st_size == file["bytes"]
+        assert urlseq.export.sha256(exported / path) == file["sha256"]
+    forms = {path.split("/")[0] for path in manifest["files"]}
+    assert forms == {"saved_model", "tensorflowjs", "litert"}
+    browser = sum(file["bytes"] for path, file in manifest["files"].items() if path.startswith("tensorflowjs"))
+    assert browser < 700_000
+
+
+def test_a_process_without_this_package_answers_texts(exported):
+    program = """
+import json, sys
+import tensorflow as tf
+assert "urlseq" not in sys.modules
+found = tf.saved_model.load(sys.argv[1]).signatures["serving_default"](text=tf.constant(eval(sys.argv[2])))
+plain = lambda value: value.decode() if isinstance(value, bytes) else value
+print(json.dumps({name: [plain(value) for value in values.numpy().tolist()] for name, values in found.items()}))
+"""
+    texts = [b"Wednesday, 9 September 7ce, 7:05", b"", b"\xff\xfe", b"a\x00b", b"x" * 200, "é".encode()]
+    process = subprocess.run([sys.executable, "-c", program, str(exported / "saved_model"), repr(texts)],
+                             capture_output=True, text=True, cwd="/")  # fmt: skip
+    assert process.returncode == 0, process.stderr[-2000:]
+    found = json.loads(process.stdout)
+    assert found["json"][0] == '"1998-09-09T07:05"' and found["trusted"][0] and found["confidence"][0] > 0.9
+    assert found["trusted"][2:] == [False] * 4
+    assert found["reason"][2:5] == ["it is no UTF-8", "it holds a NUL character", "it has more than 40 bytes"]
+    assert found["reason"][5] == "it holds bytes that training never did"
+    assert found["json"][2:5] == ["", "", ""]
+
+
+def test_an_empty_batch_is_served(exported):
+    served = tf.saved_model.load(str(exported / "saved_model")).signatures["serving_default"](
+        text=tf.zeros([0], tf.string)
+    )
+    assert {name: tuple(value.shape) for name, value in served.items()} == dict.fromkeys(
+        ["json", "confidence", "trusted", "reason"], (0,)
+    )
+
+
+def test_trust_is_the_copys_trust(exported, dates):
+    texts = urlseq.export.example_texts(dates, 60) + ["Friday, 99 May 7ce, 7:05", "Monday", "?", "9"]
+    judge = urlseq.export.copy_of(dates.model, dates.card, None)
+    served = tf.saved_model.load(str(exported / "saved_model")).signatures["serving_default"](text=tf.constant(texts))
+    assert served["trusted"].numpy().tolist() == [prediction.trusted for prediction in judge.predict(texts)]
+
+
+def test_the_graph_model_holds_only_small_weights(exported):
+    model = json.loads((exported / "tensorflowjs" / "model.json").read_text())
+    weights = [weight for group in model["weightsManifest"] for weight in group["weights"]]
+    assert {weight["quantization"]["dtype"] for weight in weights if weight["dtype"] == "float32"} == {"float16"}
+    assert sum(np.prod(weight["shape"]) for weight in weights) < 300_000
+
+
+def test_a_difference_names_the_first_input():
+    right = Answered('"a"', 0.9, True)
+    check("form", ["x"], [right], [dataclasses.replace(right, confidence=0.9001)])
+    for wrong in (Answered('"b"', 0.9, True), Answered('"a"', 0.5, True), Answered('"a"', 0.9, False)):
+        with pytest.raises(ExportError, match="form differs from the copy on 'y'"):
+            check("form", ["x", "y"], [right, right], [right, wrong])
+
+
+def test_a_broken_form_is_found_and_the_old_export_stays(exported, dates, monkeypatch, tmp_path):
+    folder = shutil.copytree(exported, tmp_path / "dates")
+    before = (folder / "manifest.json").read_bytes()
+    broken = urlseq.export.GraphDecoder
+
+    class Broken(broken):
+        def __init__(self, model, limit):
+            super().__init__(model, limit)
+            self.weights["key_kernel"].assign(self.weights["key_kernel"][::-1])
+
+    monkeypatch.setattr(urlseq.export, "GraphDecoder", Broken)
+    with pytest.raises(ExportError, match="SavedModel differs from the copy on"):
+        export(dates, folder, count=5)
+    assert (folder / "manifest.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["dates"]
+
+
+def test_an_old_export_is_replaced_and_other_folders_are_not_touched(exported, dates, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("precious")
+    with pytest.raises(ValueError, match="holds files that are no export"):
+        export(dates, folder)
+    assert (folder / "thesis.txt").read_text() == "precious"
+    shutil.rmtree(folder)
+    shutil.copytree(exported, folder)
+    (folder / "left_over").touch()
+    export(dates, folder, count=3, precision="float32")
+    assert json.loads((folder / "manifest.json").read_text())["checked"]["texts"] == 3
+    assert not (folder / "left_over").exists()
+
+
+def test_a_function_that_is_not_known_needs_texts(dates, tmp_path):
+    unknown = urlseq.export.copy_of(dates.model, dates.card | {"function": "my.own"}, None)
+    with pytest.raises(ValueError, match="give `texts`"):
+        export(unknown, tmp_path / "unknown")
+    with pytest.raises(ValueError, match="None of the texts"):
+        export(unknown, tmp_path / "unknown", texts=["x" * 999])
+    with pytest.raises(ValueError, match="float32, float16"):
+        export(unknown, tmp_path / "unknown", texts=["x"], precision="uint8")
+
+
+def test_a_short_signature_hands_over_to_a_longer_one(dates, tmp_path):
+    graph = urlseq.export.GraphDecoder(dates.model, dates.limit)
+    path = tmp_path / "copy.tflite"
+    functions, signatures = {}, [StaticSignature("tokens_41", 41, 4), StaticSignature("tokens_48", 48, dates.limit)]
+    for s in signatures:
+        function = tf.function(lambda tokens, limit=s.limit: graph.decode(tokens, limit, attention=True))
+        functions[s.name] = function.get_concrete_function(tf.TensorSpec([1, s.length], tf.int32, name="tokens"))
+    tf.saved_model.save(graph, str(tmp_path / "source"), signatures=functions)
+    path.write_bytes(
+        tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "source"), signature_keys=list(functions)).convert()
+    )
+    (found,) = litert_answers(path, signatures, ["Wednesday, 9 September 7ce, 7:05"])
+    assert found.text == '"1998-09-09T07:05"' and found.ended
+
+
+def test_the_command_exports(tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("Wednesday, 9 September 7ce, 7:05\n")
+    process = subprocess.run([sys.executable, "-m", "urlseq", "export", "dates_in_hex", "--folder", str(tmp_path),
+                              "--inputs", str(texts)], capture_output=True, text=True)  # fmt: skip
+    assert process.returncode == 0, process.stderr[-2000:]
+    assert json.loads(process.stdout)["checked"]["texts"] == 1
+    assert (tmp_path / "dates_in_hex" / "manifest.json").is_file()
