@@ -7,7 +7,7 @@ set -euo pipefail
 
 usage() {
     cat <<'END'
-Usage: bash setup_colab.sh [--dev] [--spark]
+Usage: bash setup_colab.sh [--dev] [--spark] [--export]
 
 Installs what urlseq needs and prints the versions. Safe to run again: what is there
 already, in a version that fits, stays as it is.
@@ -18,8 +18,11 @@ need Java 17 or newer: where there is none, a headless one is installed if that 
 (apt-get, as root or by a sudo that asks for no password).
 
   --spark  also fetch what Spark lacks to read S3: 13 MB of jars, in about a minute
-  --dev    also install what the tests need (requirements-dev.txt), with --spark and, where
-           there is Go, an S3 server to test against (built in about four minutes, once)
+  --export also install TensorFlow.js' converter and, where there is npm, what the page in web/
+           is built with (tried with Python 3.11)
+  --dev    also install what the tests need (requirements-dev.txt), with --spark, --export, a
+           browser (Debian's chromium) and, where there is Go, an S3 server to test against
+           (built in about four minutes, once)
   --help   show this text
 END
 }
@@ -31,10 +34,12 @@ fail() { warn "setup_colab.sh: $*"; exit 1; }
 requirement_files=(requirements.txt)
 dev=no
 spark=no
+export=no
 for option in "$@"; do
     case "$option" in
-        --dev) dev=yes spark=yes requirement_files=(requirements.txt requirements-dev.txt) ;;
+        --dev) dev=yes spark=yes export=yes requirement_files=(requirements.txt requirements-dev.txt) ;;
         --spark) spark=yes ;;
+        --export) export=yes ;;
         --help | -h) usage; exit 0 ;;
         *) warn "setup_colab.sh: unknown option '$option', see --help"; exit 2 ;;
     esac
@@ -146,6 +151,29 @@ fi
 if ! has "$python" bioregistry; then
     pip_install --quiet --retries 1 --no-deps bioregistry ||
         warn "Could not install bioregistry. It is optional: without it there are fewer real URLs to show."
+fi
+
+# --- The page -----------------------------------------------------------------------------------
+
+# None of this stops the script: without it copies can't be exported, and some tests are skipped.
+if [ "$export" = yes ]; then
+    # --no-deps, because the converter asks for packages that hold TensorFlow back, and uses none of them here.
+    keras_for_it=$("$python" -c 'from importlib.metadata import version; print("tf-keras==" + ".".join(version("tensorflow").split(".")[:2]) + ".*")')
+    if ! has "$python" tensorflowjs || ! has "$python" tf-keras; then
+        say "Installing TensorFlow.js' converter"
+        pip_install --quiet --no-deps tensorflowjs==4.22.0 "$keras_for_it" six packaging ||
+            warn "Could not install tensorflowjs, see above: copies can't be exported."
+    fi
+    if ! command -v npm >/dev/null; then
+        warn "Found no npm: the page can't be built. Node 20 or newer brings it."
+    elif [ ! -e web/node_modules/.package-lock.json ] || [ web/package-lock.json -nt web/node_modules/.package-lock.json ]; then
+        say "Installing what the page is built with"
+        (cd web && npm ci --no-audit --no-fund --loglevel=error) || warn "npm failed, see above: the page can't be built."
+    fi
+fi
+if [ "$dev" = yes ] && ! command -v chromium >/dev/null; then
+    say "Installing Chromium, for the page's tests"
+    apt_install chromium || warn "Could not install Chromium: the page's tests will be skipped."
 fi
 
 # --- Java -------------------------------------------------------------------------------------

@@ -314,7 +314,7 @@ async function begin() {
   const response = await fetch("models/index.json").catch(() => undefined);
   page.names = response?.ok ? await response.json() : [];
   if (!page.names.length) {
-    fail("There is no learned copy here: python -m urlseq export --all, then npm run build.");
+    fail("There is no learned copy here: python -m urlseq export urlparse, then npm run build.");
     return;
   }
   $("copies").append(...page.names.map((name) => {

@@ -67,4 +67,5 @@ export async function open(manifest, read) {
   return { answer, dispose: () => model.dispose() };
 }
 
-export const tensors = () => tf.memory().numTensors;
+/** How many tensors there are: none before a backend runs. */
+export const tensors = () => (tf.getBackend() ? tf.memory().numTensors : 0);

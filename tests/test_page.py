@@ -1,0 +1,302 @@
+"""The page, built and opened in a real browser."""
+
+import contextlib
+import functools
+import http.server
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from urlseq import load
+from urlseq.sources import registry_urls
+
+ROOT = Path(__file__).parent.parent
+WEB = ROOT / "web"
+CHROMIUM = shutil.which("chromium")
+LACKS = [
+    word
+    for word, there in {
+        "npm": shutil.which("npm"),
+        "what the page is built with (npm ci in web/)": (WEB / "node_modules").is_dir(),
+        "chromium": CHROMIUM,
+        "playwright": importlib.util.find_spec("playwright"),
+        "tensorflowjs": importlib.util.find_spec("tensorflowjs"),
+    }.items()
+    if not there
+]
+if LACKS:
+    pytest.skip(f"missing: {', '.join(LACKS)}; bash setup_colab.sh --dev brings it", allow_module_level=True)
+
+pytestmark = pytest.mark.slow
+DATE = "Wednesday, 9 September 7ce, 7:05"
+# Asks a worker of its own, past the page's text field: [[text, milliseconds], ...] and the tensors left.
+ASK_ALL = """async ({ name, texts, engine }) => {
+  const worker = new Worker("worker.js");
+  const next = () => new Promise((resolve) => { worker.onmessage = ({ data }) => resolve(data); });
+  const found = [];
+  let before;
+  for (const text of texts) {
+    const heard = next();
+    worker.postMessage({ ask: "answer", name, text, engine });
+    const answer = await heard;
+    if (answer.error) throw new Error(answer.error);
+    found.push([answer.text, answer.milliseconds]);
+    if (!before) {
+      const count = next();
+      worker.postMessage({ ask: "tensors" });
+      before = (await count).tensors;
+    }
+  }
+  const count = next();
+  worker.postMessage({ ask: "tensors" });
+  const after = (await count).tensors;
+  worker.terminate();
+  return { found, leaked: after - before };
+}"""
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    from urlseq.export import export
+
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("urlparse", "dates_in_hex"):
+        export(load(name), folder / name, count=50)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(models, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site") / "page"
+    subprocess.run(["node", "build.mjs", str(models), str(folder)], cwd=WEB, check=True, capture_output=True)
+    return folder
+
+
+@contextlib.contextmanager
+def served(folder):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *words):
+            pass
+
+    # In a folder below the root: the page has to work from any place.
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder.parent))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/{folder.name}/"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    with served(site) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def chromium(*flags):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", *flags]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser):
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    yield page
+    assert page.errors == []
+    context.close()
+
+
+def state(page, holds, seconds=30):
+    """What the page says of its answer, as soon as that holds a word."""
+    end = time.monotonic() + seconds
+    while holds not in (words := page.inner_text("#state")):
+        assert time.monotonic() < end, f"{holds!r} never came, but: {words!r}"
+        time.sleep(0.02)
+    return words
+
+
+def answer_to(page, text, wanted, seconds=30):
+    """Waits until the page shows this answer."""
+    end = time.monotonic() + seconds
+    while page.text_content("#json") != wanted:
+        assert time.monotonic() < end, f"{text!r}: {page.text_content('#json')!r} instead of {wanted!r}"
+        time.sleep(0.02)
+
+
+def artefact(page, name, tmp_path):
+    folder = Path(os.environ.get("URLSEQ_ARTEFACTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+
+def test_it_answers_while_one_types_and_drops_what_is_stale(page, address):
+    page.goto(address)
+    state(page, "trusted")
+    page.fill("#text", "")
+    url = "https://example.org/learn?by=examples#now"
+    page.locator("#text").press_sequentially(url)
+    answer_to(page, url, '["https","example.org","/learn","","by=examples","now"]')
+    assert page.locator('#echo [data-part="query"]').all_inner_texts() == list("by=examples")
+    assert "ms" in page.inner_text("#state")
+
+
+def test_the_browser_answers_as_python_does_on_1000_real_urls(page, address):
+    copied = load("urlparse")
+    usable = [text for text in registry_urls() if copied.refusal(text) is None]
+    texts = usable[:: len(usable) // 1000][:1000]
+    wanted = [prediction.text for prediction in copied.predict(texts)]
+    page.goto(address)
+    fast = page.evaluate(ASK_ALL, {"name": "urlparse", "texts": texts, "engine": "litert"})
+    assert [text for text, _ in fast["found"]] == wanted
+    slow = page.evaluate(ASK_ALL, {"name": "urlparse", "texts": texts[::10], "engine": "tensorflow"})
+    assert [text for text, _ in slow["found"]] == wanted[::10]
+
+
+def test_no_tensor_is_left_after_1000_answers(page, address):
+    page.goto(address)
+    found = page.evaluate(ASK_ALL, {"name": "dates_in_hex", "texts": [DATE] * 1000, "engine": "tensorflow"})
+    assert {text for text, _ in found["found"]} == {'"1998-09-09T07:05"'}
+    assert found["leaked"] == 0
+
+
+def test_the_faster_engine_is_taken_and_the_reader_may_choose(page, address):
+    page.goto(address)
+    state(page, "TensorFlow.js")
+    state(page, "LiteRT")
+    assert "LiteRT took" in page.inner_text("#engines")
+    page.select_option("#engine", "tensorflow")
+    state(page, "TensorFlow.js, WebAssembly")
+
+
+def test_an_inverse_is_certified_or_not_trusted(page, address):
+    page.goto(f"{address}#copy=dates_in_hex&text={quote(DATE)}")
+    state(page, "certified")
+    answer_to(page, DATE, '"1998-09-09T07:05"')
+    page.fill("#text", "Monday, 9 September 7ce, 7:05")  # it was a Wednesday
+    assert "lead back" in state(page, "not trusted")
+
+
+def test_the_address_keeps_copy_and_text(page, address):
+    page.goto(address)
+    state(page, "trusted")
+    text = "https://a.example/ü?x=%20&y=#é+&"
+    page.fill("#text", text)
+    state(page, "confidence")
+    time.sleep(0.6)
+    again = page.context.new_page()
+    again.goto("about:blank")
+    again.goto(page.url)
+    state(again, "confidence")
+    assert again.input_value("#text") == text
+    assert again.locator('input[value="urlparse"]').is_checked()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("x" * 3_000_000, "more than 256 bytes"), ("é" * 200, "400 bytes"), ("a\0b", "NUL"), ("a\ud83d", "surrogate")],
+)
+def test_text_that_it_can_not_answer_is_refused_and_the_page_goes_on(page, address, text, words):
+    page.goto(address)
+    state(page, "trusted")
+    page.evaluate(
+        """text => { const field = document.getElementById("text"); field.value = JSON.parse(text);
+                     field.dispatchEvent(new Event("input")); }""",
+        json.dumps(text),
+    )
+    state(page, words)
+    assert page.locator("#found").is_hidden()
+    for usual in ("", "😀", "mailto:a@b.example"):
+        page.fill("#text", usual)
+        state(page, "confidence")
+
+
+def test_markup_stays_text(page, address):
+    page.goto(address)
+    state(page, "trusted")
+    page.fill("#text", "https://a.example/<img src=x onerror=document.title='gotcha'>")
+    answer_to(page, "markup", """["https","a.example","/<img src=x onerror=document.title='gotcha'>","","",""]""")
+    assert page.locator("main img").count() == 0 and "gotcha" not in page.title()
+    policy = page.locator('meta[http-equiv="Content-Security-Policy"]').get_attribute("content")
+    assert "default-src 'none'" in policy and "unsafe-inline" not in policy
+
+
+def test_no_request_leaves_the_page(page, address):
+    asked = []
+    page.context.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    state(page, "LiteRT")
+    assert asked and all(url.startswith((address, "data:", "blob:")) for url in asked)
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda path: path.unlink(), "could not be loaded"),
+        (lambda path: path.write_bytes(path.read_bytes()[:1000]), "cut short"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\x77"), "not the file that was exported"),
+    ],
+    ids=["missing", "cut short", "tampered"],
+)
+def test_a_damaged_model_is_told_and_other_copies_still_answer(page, site, tmp_path, harm, words):
+    copy = shutil.copytree(site, tmp_path / "damaged")
+    harm(copy / "models" / "urlparse" / "tensorflowjs" / "group1-shard1of1.bin")
+    with served(copy) as address:
+        page.goto(address)
+        state(page, words)
+        page.locator('input[value="dates_in_hex"]').check(force=True)
+        state(page, "certified")
+
+
+def test_without_webassembly_it_answers_in_plain_javascript(address):
+    with chromium("--js-flags=--noexpose_wasm") as browser:
+        page = browser.new_page()
+        page.goto(address)
+        assert "plain JavaScript" in state(page, "trusted", seconds=60)
+
+
+def test_by_keyboard_attention_follows(page, address):
+    page.goto(address)
+    state(page, "LiteRT")
+    page.focus("#json")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert "byte 4 of the answer" in page.inner_text("#looked")
+    assert page.locator("#json .chosen").inner_text() == "t"
+
+
+def test_how_it_looks(browser, address, tmp_path):
+    looks = {"wide": {"viewport": {"width": 1280, "height": 1000}},
+             "phone_dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}}  # fmt: skip
+    for name, settings in looks.items():
+        page = browser.new_context(**settings).new_page()
+        page.goto(address)
+        state(page, "trusted")
+        artefact(page, name, tmp_path)
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_the_scripts_own_tests():
+    process = subprocess.run(["npm", "test"], cwd=WEB, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout[-3000:]
