@@ -57,8 +57,11 @@ def test_runs_from_top_to_bottom(name, tmp_path, monkeypatch):
     for folder in ("urlseq", "models", "benchmarks/results"):
         if (ROOT / folder).is_dir():
             shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    if (ROOT / ".cache").is_dir():
-        (tmp_path / ".cache").symlink_to(ROOT / ".cache")  # Spark's jars
+    built = shutil.ignore_patterns("node_modules", "dist", "models")
+    shutil.copytree(ROOT / "web", tmp_path / "web", ignore=built)
+    for brought in (".cache", "web/node_modules"):  # Spark's jars, what the page is built with
+        if (ROOT / brought).is_dir():
+            (tmp_path / brought).symlink_to(ROOT / brought)
     (tmp_path / "notebooks").mkdir()
     monkeypatch.setenv("URLSEQ_SMOKE", "1")
     monkeypatch.delenv("PYTHONPATH", raising=False)  # the notebook has to find the copy by itself
