@@ -8,7 +8,6 @@ from pathlib import Path
 from benchmarks.common import RESULTS, keep, machine, table
 from urlseq.copying import copy_function
 from urlseq.gallery import GALLERY, Entry
-from urlseq.model import Architecture
 
 FOLDER = Path("runs/gallery")
 
@@ -24,7 +23,6 @@ def learn(name: str, entry: Entry, examples: int, verbose: bool) -> dict:
         batch_size=entry.batch_size,
         epoch_batches=25_600 // entry.batch_size,
         folder=FOLDER / name,
-        architecture=Architecture(sharpness=entry.sharpness),
         attempts=0,
         verbose=verbose,
         **function,

@@ -39,7 +39,7 @@ def words_of(count: int, seed: int = 0) -> list[str]:
 def tiny_architecture():
     from urlseq.model import Architecture
 
-    return Architecture(units=32, embedding=32, attention=32, hidden=64)
+    return Architecture(units=32, embedding=32, attention=32, heads=4, hidden=64)
 
 
 def random_model(seed: int = 0, scale: float = 6.0):
@@ -50,7 +50,7 @@ def random_model(seed: int = 0, scale: float = 6.0):
     from urlseq.vectorize import END
 
     keras.utils.set_random_seed(seed)
-    model = build_model(Architecture(units=16, embedding=8, attention=8, hidden=16))
+    model = build_model(Architecture(units=16, embedding=8, attention=8, heads=2, hidden=16))
     model.set_weights([weights * scale for weights in model.get_weights()])
     kernel, bias = model.get_layer("logits").get_weights()
     bias[END] += 4
@@ -66,7 +66,7 @@ def card(**changes) -> dict:
         "format": FORMAT,
         "function": "str.upper",
         "max_bytes": 12,
-        "architecture": {"units": 16, "embedding": 8, "attention": 8, "hidden": 16},
+        "architecture": {"units": 16, "embedding": 8, "attention": 8, "heads": 2, "hidden": 16},
         "bytes_seen": list(range(1, 128)),
         "longest_answer": 10,
         "threshold": 0.0,

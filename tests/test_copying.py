@@ -347,7 +347,8 @@ def test_a_card_that_is_no_text_is_told(folder):
 
 
 @pytest.mark.parametrize("changes", [
-    {"architecture": {"units": 24, "embedding": 8, "attention": 8, "hidden": 16}}, {"architecture": {"layers": 3}},
+    {"architecture": {"units": 24, "embedding": 8, "attention": 8, "heads": 2, "hidden": 16}},
+    {"architecture": {"layers": 3}}, {"architecture": {"attention": 8, "heads": 3}},
     {"architecture": {"units": "many"}}, {"architecture": None}, {"weights": 5}, {"weights": "nothing.npz"},
     {"sha256": "0" * 64}, {"bytes_seen": [999]}, {"bytes_seen": "all"},
 ])  # fmt: skip

@@ -113,10 +113,16 @@ def test_reverse_text_against_a_loop(texts):
     np.testing.assert_array_equal(np.asarray(layer([once, tokens])), values)
 
 
+HEADS = 2
+
+
 def attended(queries, keys, tokens) -> np.ndarray:
-    """The weights [batch, out, in] themselves: values that are one-hot by place come out as the weights."""
-    places = np.broadcast_to(np.eye(tokens.shape[1], dtype=np.float32), (len(tokens), tokens.shape[1], tokens.shape[1]))
-    return np.asarray(RotaryAttention()([queries, keys, places, tokens]))
+    """The first head's weights [batch, out, in]: bytes that are one-hot by place come out as the weights."""
+    batch, width = tokens.shape
+    places = np.broadcast_to(np.eye(width, dtype=np.float32), (batch, width, width))
+    nothing = np.zeros((batch, width, HEADS), np.float32)
+    joined = np.asarray(RotaryAttention(HEADS)([queries, keys, nothing, places, tokens]))
+    return joined.reshape(batch, -1, HEADS, 1 + width)[:, :, 0, 1:]
 
 
 def test_attention_rows_sum_to_one_and_skip_padding():

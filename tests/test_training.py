@@ -16,7 +16,7 @@ from urlseq.sources import is_held_out
 from urlseq.training import Batches, Budget, Keeper, Progress, Schedule, Validation, by_length, duration, write_file
 from urlseq.vectorize import PADDING_STEP, byte_lengths, to_texts
 
-SMALL = Architecture(units=8, embedding=4, attention=8, hidden=8)
+SMALL = Architecture(units=8, embedding=4, attention=8, heads=2, hidden=8)
 EPOCH_BATCHES, BATCH_SIZE, EPOCHS = 5, 8, 3
 
 

@@ -178,7 +178,6 @@ def copy_command(arguments: argparse.Namespace) -> None:
     from urlseq import copy_function
     from urlseq.functions import function_named
     from urlseq.gallery import GALLERY
-    from urlseq.model import Architecture
 
     function = function_named(arguments.function)
     folder = arguments.folder or RUNS / arguments.function
@@ -188,8 +187,6 @@ def copy_command(arguments: argparse.Namespace) -> None:
     # What the gallery's own inputs are shorter than was never learned.
     budget["max_bytes"] = budget["max_bytes"] or (known.max_bytes if known and not arguments.inputs else 128)
     learned = {"inverse" if arguments.inverse else "function": function}
-    if known:
-        learned["architecture"] = Architecture(sharpness=known.sharpness)
     copied = copy_function(inputs=inputs, folder=folder, **budget, **learned)
     print(json.dumps({"folder": str(folder), "function": copied.card["function"], "held_out": copied.card["held_out"]}))
 

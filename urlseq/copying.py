@@ -31,8 +31,6 @@ from urlseq.vectorize import byte_lengths, shown
 KNOWN_FUNCTIONS = {
     name_of(function): function for function in (urlparse, *(entry.function for entry in GALLERY.values()))
 }
-# The URL parsers were measured without a limit of attention's sharpness; if they gain by it is not known yet.
-URL_ARCHITECTURE = Architecture(sharpness=None)
 SHIPPED = Path(__file__).parent.parent / "models"
 
 
@@ -50,7 +48,7 @@ def copy_function(
     minutes: float | None = None,
     examples: int | None = None,
     folder: str | Path | None = None,
-    architecture: Architecture | None = None,
+    architecture: Architecture = Architecture(),
     loss=masked_crossentropy,
     learning_rate: float = 3e-3,
     batch_size: int = 64,
@@ -103,7 +101,6 @@ def copy_function(
 
     if start is not None:
         architecture = Architecture(**start.card["architecture"])
-    architecture = architecture or (URL_ARCHITECTURE if inputs is None else Architecture())
     model = build_model(architecture)
     if start is not None:
         model.set_weights(start.model.get_weights())

@@ -34,8 +34,8 @@ class Decoded:
     """Answers in the order of their texts.
 
     `confidence` is the smallest probability of any byte along the answer, its end mark included. `ended` is
-    false where the limit cut the answer. `attention`, if asked for, holds a row for each byte of the answer and
-    its end mark, and a column for each byte of the text and its end mark.
+    false where the limit cut the answer. `attention`, if asked for, is the mean of all heads: a row for each byte
+    of the answer and its end mark, and a column for each byte of the text and its end mark.
     """
 
     texts: list[str]
@@ -52,7 +52,7 @@ class GreedyDecoder:
 
     def __init__(self, model: keras.Model):
         self.model = model
-        outputs = [model.get_layer(name).output for name in ("keys", "values")]
+        outputs = [model.get_layer(name).output for name in ("keys", "states", "input_embedding")]
         self.encoder = keras.Model(model.get_layer("encoder_input").output, outputs, name="encoder")
         self.read_weights()
 
@@ -64,8 +64,8 @@ class GreedyDecoder:
         # What a byte adds to the gates is the same each time it comes up: a table of it saves a product a step.
         self.byte_gates = weights["output_embedding"][0] @ kernel + bias  # [VOCABULARY, 4 * units]
         self.queries, self.hidden, self.logits = weights["queries"], weights["hidden"], weights["logits"]
-        self.frequencies = frequencies(self.queries[0].shape[1])
-        self.sharpness = self.model.get_layer("attention").sharpness
+        self.heads = self.model.get_layer("attention").heads
+        self.frequencies = frequencies(self.queries[0].shape[1] // self.heads)
 
     def __call__(self, encoder_input: np.ndarray, limit: int = LONGEST_ANSWER, attention: bool = False) -> Decoded:
         """Decodes a byte matrix [batch, in] until each row has ended or written `limit` bytes."""
@@ -83,13 +83,12 @@ class GreedyDecoder:
         for step in range(limit):
             state, memory = self.lstm(tokens, state, memory)
             attended = self.attend(state, step, keys, blocked)
-            context = np.matmul(attended[:, None, :], values)[:, 0]
-            logits = self.read(np.concatenate([state, context], axis=1))
+            logits = self.read(np.concatenate([state, self.context(attended, values)], axis=1))
             tokens = logits.argmax(axis=1)
             probability = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
             confidence[rows] = np.minimum(confidence[rows], probability)
             if attention:
-                weights.append((rows, attended))
+                weights.append((rows, attended.mean(axis=1)))
             over = (tokens == END) | (tokens == PADDING)
             ended[rows[over]] = True
             going = ~over
@@ -110,10 +109,14 @@ class GreedyDecoder:
         return decoded
 
     def encoded(self, encoder_input: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What attention needs of the inputs [batch, in]: turned keys [batch, in, d], values, and -1e9 on padding."""
-        keys, values = (np.asarray(array) for array in self.encoder.predict_on_batch(encoder_input.astype(np.int32)))
-        keys = self.rotate(self.scaled(keys), np.arange(encoder_input.shape[1])[:, None] * self.frequencies)
-        return keys, values, np.where(encoder_input == PADDING, np.float32(-1e9), np.float32(0))
+        """What attention needs of the inputs [batch, in]: turned keys [batch, heads, in, d], values
+        [batch, heads, in, v], and what is added to scores [batch, 1, in]: -1e9 on padding."""
+        outputs = self.encoder.predict_on_batch(encoder_input.astype(np.int32))
+        keys, states, embedded = (np.asarray(array) for array in outputs)
+        keys = self.turned(self.split(keys), np.arange(keys.shape[1]))
+        embedded = np.broadcast_to(embedded[:, None], (len(embedded), self.heads, *embedded.shape[1:]))
+        values = np.concatenate([self.split(states), embedded], axis=-1)
+        return keys, values, np.where(encoder_input == PADDING, np.float32(-1e9), np.float32(0))[:, None]
 
     def lstm(self, tokens: np.ndarray, state: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One LSTM step for bytes [batch]: the new state and memory, [batch, units] each."""
@@ -123,27 +126,31 @@ class GreedyDecoder:
         return sigmoid(exit_) * np.tanh(memory), memory
 
     def attend(self, state: np.ndarray, step: int, keys: np.ndarray, blocked: np.ndarray) -> np.ndarray:
-        """How much this time step attends to each byte of the input [batch, in]; each row sums to 1."""
+        """How much each head attends to each byte of the input at this time step, [batch, heads, in]: sums to 1."""
         kernel, bias = self.queries
-        queries = self.rotate(self.scaled(state @ kernel + bias), step * self.frequencies)
-        scores = np.matmul(keys, queries[:, :, None])[:, :, 0] + blocked
-        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return scores / scores.sum(axis=1, keepdims=True)
+        queries = self.turned(self.split((state @ kernel + bias)[:, None]), np.array([step]))
+        scores = np.matmul(keys, np.swapaxes(queries, -1, -2))[..., 0] * queries.shape[-1] ** -0.5 + blocked
+        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        return scores / scores.sum(axis=-1, keepdims=True)
+
+    @staticmethod
+    def context(attended: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """What the heads fetch, side by side: [batch, heads * v]."""
+        return np.matmul(attended[:, :, None], values).reshape(len(values), -1)
 
     def read(self, joined: np.ndarray) -> np.ndarray:
         """Logits [batch, VOCABULARY] from the decoder's state joined with the context."""
         hidden = np.maximum(joined @ self.hidden[0] + self.hidden[1], 0)
         return hidden @ self.logits[0] + self.logits[1]
 
-    def scaled(self, vectors: np.ndarray) -> np.ndarray:
-        """Queries or keys, so long that the product of one of each is the score."""
-        if self.sharpness is None:
-            return vectors / np.float32(vectors.shape[-1] ** 0.25)
-        lengths = np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-        return vectors / lengths * np.float32(self.sharpness**0.5)
+    def split(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors [batch, time, width] to each head's part of them, [batch, heads, time, width / heads]."""
+        batch, time, width = vectors.shape
+        return np.swapaxes(vectors.reshape(batch, time, self.heads, width // self.heads), 1, 2)
 
-    @staticmethod
-    def rotate(vectors: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    def turned(self, vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Vectors [..., time, d] turned by the angles of their places [time], as `model.rotate` does."""
+        angles = places[:, None] * self.frequencies
         first, second = np.split(vectors, 2, axis=-1)
         cosine, sine = np.cos(angles, dtype=np.float32), np.sin(angles, dtype=np.float32)
         return np.concatenate([first * cosine - second * sine, first * sine + second * cosine], axis=-1)
@@ -167,7 +174,7 @@ class BeamDecoder(GreedyDecoder):
         found: list[list[tuple[float, bytes]]] = [[] for _ in range(batch)]
         for step in range(limit):
             state, memory = self.lstm(tokens, state, memory)
-            context = np.matmul(self.attend(state, step, keys, blocked)[:, None, :], values)[:, 0]
+            context = self.context(self.attend(state, step, keys, blocked), values)
             logits = self.read(np.concatenate([state, context], axis=1))
             totals = scores[:, None] + log_softmax(logits)  # [batch * width, VOCABULARY]
             for beam in np.flatnonzero(np.isfinite(scores)):

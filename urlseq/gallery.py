@@ -27,8 +27,6 @@ class Entry:
     examples: int = 160_000
     inverse: bool = False
     batch_size: int = 64
-    # Functions that mostly copy learn sooner with this limit (see Architecture), those that look up tables without.
-    sharpness: float | None = 16.0
 
 
 # ---------------------------------------------------------------- functions that are no one-word names
@@ -125,7 +123,7 @@ SINCE_1970 = inputs.mixture(
 )
 
 GALLERY = {
-    "hex": Entry(hex_of_number, inputs.numbers(0, 2**16), 5, 150_000, sharpness=None),
+    "hex": Entry(hex_of_number, inputs.numbers(0, 2**16), 5, 150_000),
     "hex_of_text": Entry(hex_of_text, inputs.text(20), 20),
     "html_escape": Entry(html.escape, inputs.text(24), 24, 240_000),
     "quote": Entry(quote, inputs.text(24, "/ ?&=#~-_.%"), 24),
@@ -146,7 +144,6 @@ GALLERY = {
         115_200,
         inverse=True,
         batch_size=32,
-        sharpness=None,
     ),
-    "seconds_in_hex": Entry(seconds_in_hex, SINCE_1970, 8, 200_000, inverse=True, sharpness=None),
+    "seconds_in_hex": Entry(seconds_in_hex, SINCE_1970, 8, 200_000, inverse=True),
 }

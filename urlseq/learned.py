@@ -16,7 +16,7 @@ from urlseq.functions import INVERSE_OF, Function, Inverse, answers
 from urlseq.training import by_length, write_file
 from urlseq.vectorize import BadText, byte_lengths, shown, to_matrix
 
-FORMAT = 1
+FORMAT = 2
 CARD = "copy.json"
 # Of the answers that a copy calls trusted, no more than this share may be wrong on the held-out inputs. Half of the
 # default ones are noise, far harder than real URLs: on these, next to none of the trusted answers is wrong.

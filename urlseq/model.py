@@ -17,15 +17,18 @@ from urlseq.vectorize import PADDING, VOCABULARY
 class Architecture:
     """Sizes. `units` is the decoder's width and that of both encoder directions together.
 
-    `sharpness` is how sharp attention can be: queries and keys have length 1, and their products are multiplied by
-    it. Without one (None) they have any length, and the products are divided by the root of their width.
+    `attention` is the width of queries and keys; `heads` of them, side by side, each get an equal part of it.
     """
 
     units: int = 128
     embedding: int = 32
     attention: int = 64
+    heads: int = 4
     hidden: int = 128
-    sharpness: float | None = 16.0
+
+    def __post_init__(self):
+        if self.attention % (2 * self.heads) or self.units % (2 * self.heads):
+            raise ValueError(f"Units and attention have to be multiples of twice the {self.heads} heads: {self}.")
 
 
 def build_model(architecture: Architecture = Architecture()) -> keras.Model:
@@ -46,15 +49,13 @@ def build_model(architecture: Architecture = Architecture()) -> keras.Model:
         reverse([embedded, encoder_input])
     )
     states = layers.Concatenate(name="states")([forward, reverse([backward, encoder_input])])
-    # What attention fetches is the state at a place and the bare byte that stands there, easy to copy.
-    values = layers.Concatenate(name="values")([states, embedded])
 
     written = layers.Embedding(VOCABULARY, size.embedding, name="output_embedding")(decoder_input)
     decoded = layers.LSTM(size.units, return_sequences=True, name="decoder")(written)
 
     queries = layers.Dense(size.attention, name="queries")(decoded)
     keys = layers.Dense(size.attention, use_bias=False, name="keys")(states)
-    context = RotaryAttention(size.sharpness, name="attention")([queries, keys, values, encoder_input])
+    context = RotaryAttention(size.heads, name="attention")([queries, keys, states, embedded, encoder_input])
     joined = layers.Concatenate(name="joined")([decoded, context])
     hidden = layers.Dense(size.hidden, activation="relu", name="hidden")(joined)
     logits = layers.Dense(VOCABULARY, name="logits")(hidden)
@@ -73,30 +74,42 @@ class ReverseText(layers.Layer):
 
 
 class RotaryAttention(layers.Layer):
-    """Dot-product attention, masked on padding, that knows how far apart two places are.
+    """Dot-product attention, masked on padding, by several heads that know how far apart two places are.
 
     Queries and keys are turned by an angle that grows with their place, so their product depends on content
     and on distance. Content alone can't tell the two halves of `tictac-tictac` apart; distance can.
     Source: Su et al., RoFormer, 2021 (arXiv:2104.09864).
 
-    Both have length 1, so what is compared is their direction alone. Vectors of any length would soon grow, and
-    attention settle on one place, such as the end mark, whose state knows a bit of all the text: it then hardly ever
-    learns to look anywhere else. Source: Henry et al., Query-Key Normalization, 2020 (arXiv:2010.04245).
+    A single head soon settles on one place, such as the end mark, whose state knows a bit of all the text, and then
+    hardly ever learns to look anywhere else. Of several, some find where to look while another does that.
+    Source: Vaswani et al., Attention is all you need, 2017 (arXiv:1706.03762).
+
+    What a head fetches is its share of the state at a place, and the bare byte that stands there, easy to copy.
     """
 
-    def __init__(self, sharpness: float | None = 16.0, **settings):
+    def __init__(self, heads: int = 4, **settings):
         super().__init__(**settings)
-        self.sharpness = sharpness
+        self.heads = heads
 
     def call(self, inputs):
-        queries, keys, values, tokens = inputs  # [batch, out, d], [batch, in, d], [batch, in, v], [batch, in]
-        if self.sharpness is None:
-            scale = queries.shape[-1] ** -0.5
-        else:
-            scale, queries, keys = self.sharpness, ops.normalize(queries), ops.normalize(keys)
-        scores = ops.matmul(rotate(queries), ops.transpose(rotate(keys), [0, 2, 1])) * scale
-        scores = ops.where(ops.not_equal(tokens, PADDING)[:, None, :], scores, -1e9)  # [batch, out, in]
-        return ops.matmul(ops.softmax(scores, axis=-1), values)  # [batch, out, v]
+        # [batch, out, d], [batch, in, d], [batch, in, s], [batch, in, e], [batch, in]
+        queries, keys, states, embedded, tokens = inputs
+        queries, keys, states = (self.split(vectors) for vectors in (queries, keys, states))
+        scores = ops.matmul(rotate(queries), ops.swapaxes(rotate(keys), -1, -2)) * queries.shape[-1] ** -0.5
+        scores = ops.where(ops.not_equal(tokens, PADDING)[:, None, None, :], scores, -1e9)
+        weights = ops.softmax(scores, axis=-1)  # [batch, heads, out, in]
+        values = ops.concatenate([states, ops.repeat(embedded[:, None], self.heads, axis=1)], axis=-1)
+        return self.join(ops.matmul(weights, values))  # [batch, out, s + heads * e]
+
+    def split(self, vectors):
+        """Vectors [batch, time, width] to each head's part of them, [batch, heads, time, width / heads]."""
+        batch, time, width = ops.shape(vectors)
+        return ops.swapaxes(ops.reshape(vectors, [batch, time, self.heads, width // self.heads]), 1, 2)
+
+    def join(self, vectors):
+        """Each head's vectors [batch, heads, time, v] side by side, [batch, time, heads * v]."""
+        batch, heads, time, width = ops.shape(vectors)
+        return ops.reshape(ops.swapaxes(vectors, 1, 2), [batch, time, heads * width])
 
 
 def frequencies(width: int) -> np.ndarray:
@@ -106,9 +119,9 @@ def frequencies(width: int) -> np.ndarray:
 
 
 def rotate(vectors):
-    """Vectors [batch, time, width] with each pair (i, i + width / 2) turned by its place times its frequency."""
+    """Vectors [..., time, width] with each pair (i, i + width / 2) turned by its place times its frequency."""
     pairs = vectors.shape[-1] // 2
-    angles = ops.cast(ops.arange(ops.shape(vectors)[1]), "float32")[:, None] * frequencies(2 * pairs)  # [time, pairs]
+    angles = ops.cast(ops.arange(ops.shape(vectors)[-2]), "float32")[:, None] * frequencies(2 * pairs)  # [time, pairs]
     cosine, sine = ops.cast(ops.cos(angles), vectors.dtype), ops.cast(ops.sin(angles), vectors.dtype)
     first, second = vectors[..., :pairs], vectors[..., pairs:]
     return ops.concatenate([first * cosine - second * sine, first * sine + second * cosine], axis=-1)

@@ -438,8 +438,19 @@ NOISES = [
 ]
 
 
+def odd_host(rng: random.Random) -> str:
+    """A URL whose host holds what none should: brackets on their own or around no address, deceptive characters."""
+    bits = ["[", "]", "[", "]", ":", "::", "@", "%", ".", "\\", "v1.", word(rng)[:3], number(rng)[:3], ipv4(rng),
+            ipv6(rng), ipv6(rng)[:-1], ipv6(rng)[1:], rng.choice(DECEPTIVE)]  # fmt: skip
+    host = "".join(rng.choices(bits, k=rng.randint(1, 4)))
+    prefix = rng.choice(["", scheme(rng) + ":"])
+    return f"{prefix}//{host}{rng.choice(['', '', '/', path(rng), '?' + query(rng), '#' + fragment(rng)])}"
+
+
 def noisy_url(rng: random.Random) -> str:
-    """A URL with one kind of noise, or with two, one upon the other."""
+    """A URL with one kind of noise, or with two, one upon the other; or one with an odd host."""
+    if rng.random() < 0.06:
+        return odd_host(rng)
     text = url(rng)
     for _ in range(rng.choice([1, 1, 2])):
         text = rng.choice(NOISES)(rng, text)
