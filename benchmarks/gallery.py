@@ -12,7 +12,7 @@ from urlseq.gallery import GALLERY, Entry
 FOLDER = Path("runs/gallery")
 
 
-def learn(name: str, entry: Entry, examples: int, verbose: bool) -> dict:
+def learn(name: str, entry: Entry, examples: int) -> dict:
     """Trains one copy, keeps it in `runs/gallery`, and returns what was measured."""
     started = time.monotonic()
     function = {"inverse" if entry.inverse else "function": entry.function}
@@ -24,7 +24,6 @@ def learn(name: str, entry: Entry, examples: int, verbose: bool) -> dict:
         epoch_batches=25_600 // entry.batch_size,
         folder=FOLDER / name,
         attempts=0,
-        verbose=verbose,
         **function,
     )
     return copy.card["held_out"] | {
@@ -42,11 +41,12 @@ def shown(name: str, result: dict) -> list[str]:
     return [name, exact, f"{low:.2%} to {high:.2%}", f"{result['examples']:,}", f"{result['minutes']:.1f}"]
 
 
-def main(names: list[str], examples: int | None = None, verbose: bool = True) -> None:
+def main(quick: bool = False, names: list[str] | None = None, examples: int | None = None) -> None:
+    examples = 3_200 if quick else examples
     path = RESULTS / "gallery.json"
-    for name in names:
+    for name in names or GALLERY:
         entry = GALLERY[name]
-        result = learn(name, entry, examples or entry.examples, verbose)
+        result = learn(name, entry, examples or entry.examples)
         if examples is None:  # read just now: another function may have been learned at the same time
             known = json.loads(path.read_text())["result"] if path.exists() else {}
             keep("gallery", known | {name: result})
@@ -58,5 +58,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(GALLERY)} (default: all)")
     parser.add_argument("--examples", type=int, help="other than the gallery says; the result is then not kept")
-    arguments = parser.parse_args()
-    main(arguments.names or list(GALLERY), arguments.examples)
+    main(**vars(parser.parse_args()))

@@ -1,4 +1,7 @@
-"""What mining gives: the same copy trained further on the same number of examples, with its mistakes and without."""
+"""What mining gives: the same copy trained further on the same number of examples, with its mistakes and without.
+
+It begins with a copy that has not learned for long, or with the one in `--start`.
+"""
 
 import argparse
 from urllib.parse import urlparse
@@ -11,8 +14,10 @@ from urlseq.mining import hard_inputs, with_hard_inputs
 from urlseq.sources import registry_urls
 
 
-def main(start: str, examples: int, learning_rate: float, share: float) -> None:
-    copy = load(start)
+def main(quick: bool = False, start: str | None = None, examples: int = 64_000, learning_rate: float = 1e-3,
+         share: float = 0.3) -> None:  # fmt: skip
+    examples = examples // 20 if quick else examples
+    copy = load(start) if start else copy_function(urlparse, examples=2 * examples, attempts=0)
     real = {name: reference_urls(name) for name in LISTS} | {"bioregistry": registry_urls()}
     real = {name: [text for text in texts if copy.refusal(text) is None] for name, texts in real.items() if texts}
     sampler = urls(copy.max_bytes)
@@ -33,14 +38,14 @@ def main(start: str, examples: int, learning_rate: float, share: float) -> None:
     print(machine(), table(["wrong answers", "URLs", *arms], lines), sep="\n\n")
     counts = {where: len(texts) for where, texts in real.items()}
     settings = {"examples": examples, "learning_rate": learning_rate, "share": share}
-    keep("mining", settings | {"counts": counts, "wrong": wrong, "found": found})
+    if not quick:
+        keep("mining", settings | {"counts": counts, "wrong": wrong, "found": found})
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("start", nargs="?", default="runs/urlparse", help="the copy to begin with (%(default)s)")
+    parser.add_argument("--start", help="a copy to begin with (default: one learns here, for twice the examples)")
     parser.add_argument("--examples", type=int, default=64_000)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--share", type=float, default=0.3)
-    arguments = parser.parse_args()
-    main(arguments.start, arguments.examples, arguments.learning_rate, arguments.share)
+    main(**vars(parser.parse_args()))

@@ -1,0 +1,20 @@
+"""All benchmarks, one after the other. `--quick` gives a taste of each and keeps no result."""
+
+import argparse
+import importlib
+
+# What says most comes first; each of them is a script of its own, too.
+NAMES = ["accuracy", "learning", "decoding", "page", "gallery", "mining", "vectorization", "spark", "sampler_report"]
+
+
+def main(quick: bool, names: list[str]) -> None:
+    for name in names:
+        print(f"\n## {name}\n", flush=True)
+        importlib.import_module(f"benchmarks.{name}").main(quick)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help=f"some of {', '.join(NAMES)}")
+    parser.add_argument("--quick", action="store_true", help="a taste of each, in some minutes")
+    main(**vars(parser.parse_args()))
