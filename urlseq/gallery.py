@@ -24,7 +24,7 @@ class Entry:
     function: Function
     inputs: Sampler
     max_bytes: int
-    examples: int = 96_000
+    examples: int = 64_000
     inverse: bool = False
     batch_size: int = 32
 
@@ -125,13 +125,13 @@ SINCE_1970 = inputs.mixture(
 GALLERY = {
     "hex": Entry(hex_of_number, inputs.numbers(0, 2**16), 5, 150_000),
     "hex_of_text": Entry(hex_of_text, inputs.text(20), 20),
-    "html_escape": Entry(html.escape, inputs.text(24), 24, 160_000),
-    "quote": Entry(quote, inputs.text(24, "/ ?&=#~-_.%"), 24, 160_000),
+    "html_escape": Entry(html.escape, inputs.text(24), 24, 128_000),
+    "quote": Entry(quote, inputs.text(24, "/ ?&=#~-_.%"), 24, 128_000),
     "parse_qs": Entry(parse_qs, sampler.query, 48),
     "shlex_split": Entry(shlex.split, shell_command, 48),
     "parseaddr": Entry(parseaddr, mail_address, 48),
     "splitext": Entry(os.path.splitext, sampler.path, 48),
-    "title": Entry(title, inputs.text(24, "'-._"), 24, 192_000),
+    "title": Entry(title, inputs.text(24, "'-._"), 24, 128_000),
     "full_address": Entry(full_address, ip_address, 40),
     "date_parts": Entry(date_parts, inputs.dates("1900-01-01", "2100-12-31"), 16),
     "roman": Entry(roman, inputs.numbers(1, 4000), 4),
@@ -141,7 +141,7 @@ GALLERY = {
         my_date_format,
         inputs.dates("1900-01-01", "2100-12-31"),
         40,
-        256_000,
+        192_000,
         inverse=True,
     ),
     "seconds_in_hex": Entry(seconds_in_hex, SINCE_1970, 8, 200_000, inverse=True),
