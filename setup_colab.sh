@@ -7,7 +7,7 @@ set -euo pipefail
 
 usage() {
     cat <<'END'
-Usage: bash setup_colab.sh [--dev] [--spark] [--export]
+Usage: bash setup_colab.sh [--dev] [--spark] [--export] [--serve]
 
 Installs what urlseq needs and prints the versions. Safe to run again: what is there
 already, in a version that fits, stays as it is.
@@ -20,9 +20,11 @@ need Java 17 or newer: where there is none, a headless one is installed if that 
   --spark  also fetch what Spark lacks to read S3: 13 MB of jars, in about a minute
   --export also install TensorFlow.js' converter and, where there is npm, what the page in web/
            is built with (tried with Python 3.11)
-  --dev    also install what the tests need (requirements-dev.txt), with --spark, --export, a
-           browser (Debian's chromium) and, where there is Go, an S3 server to test against
-           (built in about four minutes, once)
+  --serve  also install TensorFlow Serving's protocol for Python, and the search index and the
+           TF-IDF of notebook 6
+  --dev    also install what the tests need (requirements-dev.txt), with --spark, --export,
+           --serve, a browser (Debian's chromium) and, where there is Go, an S3 server to test
+           against (built in about four minutes, once)
   --help   show this text
 END
 }
@@ -35,11 +37,13 @@ requirement_files=(requirements.txt)
 dev=no
 spark=no
 export=no
+serve=no
 for option in "$@"; do
     case "$option" in
-        --dev) dev=yes spark=yes export=yes requirement_files=(requirements.txt requirements-dev.txt) ;;
+        --dev) dev=yes spark=yes export=yes serve=yes requirement_files=(requirements.txt requirements-dev.txt) ;;
         --spark) spark=yes ;;
         --export) export=yes ;;
+        --serve) serve=yes ;;
         --help | -h) usage; exit 0 ;;
         *) warn "setup_colab.sh: unknown option '$option', see --help"; exit 2 ;;
     esac
@@ -151,6 +155,22 @@ fi
 if ! has "$python" bioregistry; then
     pip_install --quiet --retries 1 --no-deps bioregistry ||
         warn "Could not install bioregistry. It is optional: without it there are fewer real URLs to show."
+fi
+
+# --- Serving and search -------------------------------------------------------------------------
+
+# None of this stops the script: without it there are no warm-up requests, and some tests are skipped.
+if [ "$serve" = yes ]; then
+    # --no-deps, because it asks for a TensorFlow as new as itself, while its messages are the same ones for years.
+    stubs=$("$python" -c 'from importlib.metadata import version; print("tensorflow-serving-api==" + ".".join(version("tensorflow").split(".")[:2]) + ".*")')
+    if ! has "$python" tensorflow-serving-api; then
+        say "Installing TensorFlow Serving's protocol"
+        pip_install --quiet --no-deps "$stubs" || warn "Could not install $stubs, see above: copies can't be served."
+    fi
+    if ! has "$python" usearch || ! has "$python" scikit-learn; then
+        say "Installing what notebook 6 searches with"
+        pip_install --quiet 'usearch>=2.17' 'scikit-learn>=1.4' || warn "pip failed, see above: no search index."
+    fi
 fi
 
 # --- The page -----------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "--folder", type=Path, default=RUNS / "urlparse", help="where the copy is kept (%(default)s)"
     )
     main_parser.set_defaults(command=main_job)
-    commands = main_parser.add_subparsers(title="commands", metavar="{copy,call,evaluate,export}")
+    commands = main_parser.add_subparsers(title="commands", metavar="{copy,call,evaluate,export,serve}")
 
     copy = commands.add_parser("copy", help="learn to copy a function", description="Learns to copy a function.")
     copy.add_argument("function", help="its dotted name, such as html.escape")
@@ -109,6 +109,19 @@ def parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--precision", choices=["float32", "float16"], default="float16", help="(%(default)s)")
     export.set_defaults(command=export_command)
+
+    serve = commands.add_parser(
+        "serve", help="a copy for TensorFlow Serving",
+        description="Adds copies as new versions, numbered folders with warm-up requests in them, to the folder that "
+        "TensorFlow Serving takes its models from. No version that is there is changed.",
+    )  # fmt: skip
+    serve.add_argument("copy", nargs="+", help="a copy's folder, or the name of a shipped one")
+    serve.add_argument("--folder", type=Path, default=Path("serving"), help="where a folder for each is (%(default)s)")
+    serve.add_argument("--version", type=positive(int), help="its number (default: the next one)")
+    serve.add_argument(
+        "--inputs", type=Path, help="a file of texts to check with (default: inputs that it learned from)"
+    )
+    serve.set_defaults(command=serve_command)
     return main_parser
 
 
@@ -246,6 +259,18 @@ def export_command(arguments: argparse.Namespace) -> None:
             export(load(name), folder, texts, precision=arguments.precision)
         manifest = json.loads((folder / MANIFEST).read_text())
         print(json.dumps({"folder": str(folder), "checked": manifest["checked"]}), flush=True)
+
+
+def serve_command(arguments: argparse.Namespace) -> None:
+    from urlseq import load
+    from urlseq.serving import add_version
+    from urlseq.sources import read_texts
+
+    texts = read_texts(arguments.inputs) if arguments.inputs else None
+    for name in arguments.copy:
+        with quiet():
+            path = add_version(load(name), arguments.folder / Path(name).name, texts, version=arguments.version)
+        print(json.dumps({"folder": str(path)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,17 @@ class GreedyDecoder:
         values = np.concatenate([self.split(states), embedded], axis=-1)
         return keys, values, np.where(encoder_input == PADDING, np.float32(-1e9), np.float32(0))[:, None]
 
+    def embed(self, encoder_input: np.ndarray) -> np.ndarray:
+        """The encoder's states as one vector for each text of a byte matrix [batch, in], float32 [batch, 2 * units].
+
+        Of each state the largest value along the text and its end mark, then of each the smallest.
+        """
+        encoder_input = padded(encoder_input)
+        _, states, _ = (np.asarray(array) for array in self.encoder.predict_on_batch(encoder_input.astype(np.int32)))
+        inside = (encoder_input != PADDING)[:, :, None]
+        return np.concatenate([np.where(inside, states, -np.inf).max(axis=1),
+                               np.where(inside, states, np.inf).min(axis=1)], axis=1)  # fmt: skip
+
     def lstm(self, tokens: np.ndarray, state: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One LSTM step for bytes [batch]: the new state and memory, [batch, units] each."""
         gates = self.byte_gates[tokens] + state @ self.recurrent

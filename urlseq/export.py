@@ -101,7 +101,7 @@ def write_forms(copy: LearnedCopy, folder: Path, texts: list[str], precision: st
         "bytes_seen": card["bytes_seen"],
         "held_out": card.get("held_out"),
         "weights": card.get("sha256"),
-        "saved_model": {"folder": "saved_model", "signatures": ["serving_default", "tokens"]},
+        "saved_model": {"folder": "saved_model", "signatures": list(SIGNATURES)},
         "tensorflowjs": {"model": "tensorflowjs/model.json", "precision": precision},
         "litert": {"model": "litert/copy.tflite", "precision": precision,
                    "signatures": [dataclasses.asdict(signature) for signature in signatures]},
@@ -180,38 +180,52 @@ def check(form: str, texts: Sequence[str], wanted: Sequence[Answered], got: Iter
 # ---------------------------------------------------------------- SavedModel
 
 
+SIGNATURES = ("serving_default", "embedding", "tokens")
+
+
 def write_saved_model(copy: LearnedCopy, folder: Path) -> None:
-    """A SavedModel with `serving_default` (texts) and `tokens` (bytes)."""
+    """A SavedModel with `serving_default` (texts to answers), `embedding` (texts to vectors) and `tokens` (bytes)."""
     graph = GraphDecoder(copy.model, copy.limit)
     graph.tokens = tf.function(
         lambda tokens: graph.decode(tokens, attention=True),
         input_signature=[tf.TensorSpec([None, None], tf.int32, name="tokens")],
     )
-    graph.texts = tf.function(
-        serving(graph, copy.card), input_signature=[tf.TensorSpec([None], tf.string, name="text")]
-    )
-    tf.saved_model.save(graph, str(folder), signatures={"serving_default": graph.texts, "tokens": graph.tokens})
+    texts = [tf.TensorSpec([None], tf.string, name="text")]
+    graph.texts = tf.function(serving(graph, copy.card), input_signature=texts)
+    graph.vectors = tf.function(embedding(graph, copy.card), input_signature=texts)
+    signatures = dict(zip(SIGNATURES, (graph.texts, graph.vectors, graph.tokens), strict=True))
+    tf.saved_model.save(graph, str(folder), signatures=signatures)
+
+
+def read_texts(text, card: dict):
+    """Any bytes to rows of bytes int32 [batch, time] with end marks, and why each can't be an input ("" if it can).
+
+    What can't is read as the empty text.
+    """
+    utf8 = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace", replace_control_characters=False)
+    lengths = tf.strings.length(text)
+    reason = tf.fill(tf.shape(text), "")
+    reason = tf.where(lengths > card["max_bytes"], f"it has more than {card['max_bytes']} bytes", reason)
+    reason = tf.where(tf.strings.regex_full_match(text, r"(?s:.*\x00.*)"), "it holds a NUL character", reason)
+    reason = tf.where(utf8 != text, "it is no UTF-8", reason)
+    usable = tf.equal(reason, "")
+    text = tf.where(usable, text, "")
+    lengths = tf.expand_dims(tf.where(usable, lengths, 0), 1)
+    width = tf.maximum(tf.reduce_max(lengths), 0) + 1
+    tokens = tf.cast(tf.io.decode_raw(text, tf.uint8, fixed_length=width), tf.int32)
+    return tf.where(tf.equal(tf.expand_dims(tf.range(width), 0), lengths), END, tokens), reason
 
 
 def serving(graph: GraphDecoder, card: dict) -> Callable:
     """Texts in, any bytes; out come `json`, `confidence`, `trusted` and, where it is false, the `reason`."""
     letters = tf.constant([b"" if byte in (PADDING, END) else bytes([byte]) for byte in range(256)])
-    seen = tf.constant(np.isin(np.arange(256), [PADDING, *card["bytes_seen"]]))
+    seen = tf.constant(np.isin(np.arange(256), [PADDING, END, *card["bytes_seen"]]))
 
     def answer(text):
-        utf8 = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace", replace_control_characters=False)
-        lengths = tf.strings.length(text)
-        reason = tf.fill(tf.shape(text), "")
-        reason = tf.where(lengths > card["max_bytes"], f"it has more than {card['max_bytes']} bytes", reason)
-        reason = tf.where(tf.strings.regex_full_match(text, r"(?s:.*\x00.*)"), "it holds a NUL character", reason)
-        reason = tf.where(utf8 != text, "it is no UTF-8", reason)
+        tokens, reason = read_texts(text, card)
         usable = tf.equal(reason, "")
-        text = tf.where(usable, text, "")
-        lengths = tf.expand_dims(tf.where(usable, lengths, 0), 1)
-        width = tf.maximum(tf.reduce_max(lengths), 0) + 1
-        tokens = tf.cast(tf.io.decode_raw(text, tf.uint8, fixed_length=width), tf.int32)
         known = tf.reduce_all(tf.gather(seen, tokens), axis=1)
-        found = graph.decode(tf.where(tf.equal(tf.expand_dims(tf.range(width), 0), lengths), END, tokens))
+        found = graph.decode(tokens)
         written = tf.strings.reduce_join(tf.gather(letters, found["answer"]), axis=1)
         written = tf.strings.unicode_transcode(written, "UTF-8", "UTF-8", errors="replace",
                                                replace_control_characters=False)  # fmt: skip
@@ -227,6 +241,18 @@ def serving(graph: GraphDecoder, card: dict) -> Callable:
         }
 
     return answer
+
+
+def embedding(graph: GraphDecoder, card: dict) -> Callable:
+    """Texts in, any bytes; out come `embedding`, the encoder's states, zeros for what can't be an input, and `reason`,
+    why it can't."""
+
+    def embed(text):
+        tokens, reason = read_texts(text, card)
+        usable = tf.cast(tf.expand_dims(tf.equal(reason, ""), 1), tf.float32)
+        return {"embedding": graph.embed(tokens) * usable, "reason": reason}
+
+    return embed
 
 
 def saved_model_answers(folder: Path, texts: Sequence[str]) -> Iterable[Answered]:

@@ -123,8 +123,28 @@ class GraphDecoder(tf.Module):
             found["attention"] = tf.reduce_mean(by_head, axis=1)[:, :, :width_asked]
         return found
 
+    def embed(self, tokens):
+        """The encoder's states as one vector for each text, float32 [batch, 2 * units]; see `GreedyDecoder.embed`."""
+        weights = {name: tf.identity(variable) for name, variable in self.weights.items()}
+        batch, time = tf.unstack(tf.shape(tokens))
+        states, _ = self.read(tokens, weights, batch, time, 1)
+        # States lie between -1 and 1, so what is moved by 2 is neither the largest nor the smallest.
+        beyond = 2.0 * tf.cast(tf.equal(tokens, PADDING), tf.float32)[:, :, None]
+        return tf.concat([tf.reduce_max(states - beyond, axis=1), tf.reduce_min(states + beyond, axis=1)], 1)
+
     def encode(self, tokens, weights, batch, time, stride):
         """What attention needs of the texts: turned keys [batch * heads, time, d], values [batch * heads, time, v]."""
+        states, embedded = self.read(tokens, weights, batch, time, stride)
+        key_kernel = self.with_swapped_halves(weights["key_kernel"])
+        keys = tf.matmul(tf.reshape(states, [-1, states.shape[-1]]), key_kernel)
+        width = keys.shape[-1] // 2
+        keys = tf.reshape(keys, [batch, time, 2 * width]) * self.turning(time, width, unknown_zero(tokens))
+        keys = tf.add(*tf.split(keys * (width // self.heads) ** -0.5, 2, axis=-1))
+        values = tf.concat([self.split(states, batch, time), self.for_each_head(embedded)], -1)
+        return self.split(keys, batch, time), values
+
+    def read(self, tokens, weights, batch, time, stride):
+        """The encoder's states [batch, time, units] of both directions, and the embedded bytes [batch, time, e]."""
         # Both directions in one loop: the second reads the text reversed, its padding still at the right.
         lengths = tf.reduce_sum(tf.cast(tf.not_equal(tokens, PADDING), tf.int32), axis=1, keepdims=True)
         places = tf.expand_dims(tf.range(time), 0)
@@ -155,13 +175,7 @@ class GraphDecoder(tf.Module):
         length = time * tf.minimum(batch, 1)  # an empty batch has nothing to read
         states = tf.while_loop(lambda place, *rest: place < length, turn_of_loop, start)[-1]
         forward, backward = tf.unstack(tf.transpose(states, [1, 2, 0, 3]))  # [batch, time, units]
-        states = tf.concat([forward, reverse(backward)], -1)
-        keys = tf.matmul(tf.reshape(states, [-1, 2 * units]), self.with_swapped_halves(weights["key_kernel"]))
-        width = keys.shape[-1] // 2
-        keys = tf.reshape(keys, [batch, time, 2 * width]) * self.turning(time, width, unknown_zero(tokens))
-        keys = tf.add(*tf.split(keys * (width // self.heads) ** -0.5, 2, axis=-1))
-        values = tf.concat([self.split(states, batch, time), self.for_each_head(embedded)], -1)
-        return self.split(keys, batch, time), values
+        return tf.concat([forward, reverse(backward)], -1), embedded
 
     # A batch of rows with heads is a batch of so many more rows: [batch * heads, time, d]. Of three dimensions, not of
     # four, the products are fast everywhere.

@@ -21,6 +21,9 @@ CARD = "copy.json"
 # Of the answers that a copy calls trusted, no more than this share may be wrong on the held-out inputs. Half of the
 # default ones are noise, far harder than real URLs: on these, next to none of the trusted answers is wrong.
 TRUSTED_RISK = 0.003
+# Texts that are answered at once. In larger batches more rows wait for the longest, and keys and values, which each
+# step reads whole, outgrow the processor's cache.
+BATCH = 64
 
 
 class LearnedCopy:
@@ -85,7 +88,7 @@ class LearnedCopy:
         texts = list(text)
         got, confidence, ended = [""] * len(texts), np.ones(len(texts), np.float32), np.ones(len(texts), bool)
         self.check(texts)
-        for rows in by_length(texts, [""] * len(texts)):
+        for rows in by_length(texts, [""] * len(texts), BATCH):
             decoded = self.decoder(to_matrix([texts[row] for row in rows]), self.limit)
             confidence[rows], ended[rows] = decoded.confidence, decoded.ended
             for row, answer in zip(rows, decoded.texts, strict=True):
@@ -95,6 +98,21 @@ class LearnedCopy:
             Prediction(value_of(answer), answer, float(sure), not reason, reason)
             for answer, sure, reason in zip(got, confidence, reasons, strict=True)
         ]
+
+    def embed(self, texts: str | Sequence[str]) -> np.ndarray:
+        """The encoder's states as vectors, float32 [texts, width] (of one text: [width]); width is twice the units.
+
+        Texts that are built alike have vectors that are alike, most of all if both are brought to the scale of the
+        collection that they are from (`search.Scale`). Raises BadText on a text that can't be an input.
+        """
+        if isinstance(texts, str):
+            return self.embed([texts])[0]
+        texts = list(texts)
+        self.check(texts)
+        vectors = np.zeros((len(texts), 2 * self.decoder.recurrent.shape[0]), np.float32)
+        for rows in by_length(texts, [""] * len(texts), BATCH):
+            vectors[rows] = self.decoder.embed(to_matrix([texts[row] for row in rows]))
+        return vectors
 
     def check(self, texts: list[str]) -> None:
         """Raises BadText for the first text that can't be an input."""

@@ -1,0 +1,107 @@
+"""Embeddings: the same from each of their makers, and good for what they are said to be good for."""
+
+import random
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from urlseq import load
+from urlseq.graph import GraphDecoder
+from urlseq.search import Scale, found_again, near_duplicate, nearest, shape, shared, template
+from urlseq.sources import registry_urls
+from urlseq.vectorize import BadText, padded, to_matrix
+
+
+@pytest.fixture(scope="module")
+def parser():
+    return load("urlparse")
+
+
+@pytest.fixture(scope="module")
+def urls(parser):
+    return [text for text in registry_urls() if parser.refusal(text) is None][::20]
+
+
+@pytest.fixture(scope="module")
+def vectors(parser, urls):
+    return parser.embed(urls)
+
+
+def test_a_vector_does_not_depend_on_the_batch_or_on_padding(parser, urls, vectors):
+    assert vectors.shape == (len(urls), 256) and vectors.dtype == np.float32
+    assert len(np.unique(vectors, axis=0)) == len(urls)
+    for row in (0, len(urls) // 2, -1):
+        assert parser.embed(urls[row]) == pytest.approx(vectors[row], abs=1e-5)
+    assert parser.embed([]).shape == (0, 256)
+    assert parser.embed("").shape == (256,) and np.isfinite(parser.embed("")).all()
+
+
+def test_the_graph_says_the_same(parser, urls, vectors):
+    graph = GraphDecoder(parser.model, parser.limit)
+    matrix = to_matrix(urls[:40]).astype(np.int32)
+    assert graph.embed(tf.constant(matrix)).numpy() == pytest.approx(vectors[:40], abs=1e-4)
+    assert graph.embed(tf.constant(padded(matrix, 300))).numpy() == pytest.approx(vectors[:40], abs=1e-4)
+
+
+def test_what_can_not_be_an_input_has_no_vector(parser):
+    with pytest.raises(BadText, match="has 257 bytes.*learned 256 at most"):
+        parser.embed(["", "x" * 257])
+    with pytest.raises(BadText, match="NUL"):
+        parser.embed("a\0b")
+
+
+def test_neighbours_are_built_alike_more_often_than_by_tfidf(urls, vectors):
+    text = pytest.importorskip("sklearn.feature_extraction.text")
+    groups = np.unique([repr(shape(url)) for url in urls], return_inverse=True)[1]
+    rows = range(0, len(urls), 5)
+    scaled = Scale(vectors)(vectors)
+    by_state = shared(nearest(scaled[rows], scaled, but=rows), rows, groups)
+    grams = text.TfidfVectorizer(analyzer="char", ngram_range=(2, 4), lowercase=False).fit_transform(urls)
+    by_grams = shared(nearest(grams[list(rows)], grams, but=rows), rows, groups)
+    assert by_state > by_grams + 0.05
+
+
+@pytest.mark.slow
+def test_an_index_finds_what_exact_search_finds(vectors, urls):
+    index_of = pytest.importorskip("usearch.index")
+    scaled = Scale(vectors)(vectors)
+    index = index_of.Index(ndim=scaled.shape[1], metric="cos")
+    index.add(np.arange(len(scaled)), scaled)
+    found = index.search(scaled[::10], 10).keys
+    exact = nearest(scaled[::10], scaled)
+    assert np.mean([len(set(one) & set(other)) for one, other in zip(found, exact, strict=True)]) / 10 >= 0.95
+
+
+def test_exact_neighbours():
+    vectors = np.array([[1, 0], [0, 1], [0.8, 0.6], [0.6, 0.8]])
+    assert nearest(vectors[:1], vectors, 3).tolist() == [[0, 2, 3]]
+    assert nearest(vectors[:2], vectors, 2, but=[0, 1]).tolist() == [[2, 3], [3, 2]]
+    assert found_again(np.array([[0, 2], [1, 2]]), [2, 0]) == 0.5
+    # The first has one companion, which is found; the last is alone and does not count.
+    assert shared(np.array([[2, 1], [0, 1]]), [0, 3], np.array([5, 6, 5, 7])) == 1.0
+    assert shared(np.array([[1, 3]]), [0], np.array([5, 6, 5, 7])) == 0.0
+
+
+def test_a_scale_gives_each_number_the_same_weight():
+    vectors = np.random.default_rng(0).normal([5, 0], [100, 0.01], [500, 2])
+    scaled = Scale(vectors)(vectors)
+    assert np.linalg.norm(scaled, axis=1) == pytest.approx(np.ones(500))
+    assert np.abs(scaled).mean(axis=0) == pytest.approx(np.full(2, 2 / np.pi), abs=0.05)
+    constant = np.ones([3, 2])
+    assert np.isfinite(Scale(constant)(constant)).all()
+
+
+def test_shape_and_template():
+    assert shape("https://a.org/x/12") == shape("https://bcd.com/word/7")
+    assert len({shape(url) for url in ("https://a.org/", "http://a.org/", "https://a.org/?q=1", "https://a.org/#f",
+                                       "https://a.org/x.pdf", "https://a.org/x", "https://a.org/x/")}) == 7  # fmt: skip
+    assert template("https://a.org/item/12?id=7") == template("https://a.org/item/ab9?id=8") == "a.org/item/*?id=*"
+    assert template("https://a.org/item/12") != template("https://b.org/item/12")
+
+
+def test_a_near_duplicate_is_another_text():
+    rng, url = random.Random(0), "https://www.example.org/a/b/"
+    made = {near_duplicate(url, rng) for _ in range(200)}
+    assert {"http://www.example.org/a/b/", "https://www.example.org/a/b", "https://example.org/a/b/",
+            "https://www.example.org/a/b/?utm_source=feed", "https://www.example.org/a/b/#top"} < made  # fmt: skip
