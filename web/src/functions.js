@@ -50,6 +50,16 @@ export const FUNCTIONS = {
     says: "writes each byte of a text in hexadecimal",
     examples: ["hello", "Ωμέγα", "a b c", "0123456789"],
   },
+  quote: {
+    title: "quote",
+    says: "writes what a URL may not hold as %XX, as Python's urllib.parse does",
+    examples: ["a b/c", "50% off?", "Ωμέγα", "~user#1"],
+  },
+  splitext: {
+    title: "splitext",
+    says: "cuts a path before its extension, as Python's os.path does",
+    examples: ["/var/log/archive.tar.gz", "photos.2024/holiday", "/home/me/.profile", "a.b.c"],
+  },
 };
 
 /** What the page says of a copy that it does not know. */
