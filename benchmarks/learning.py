@@ -22,8 +22,8 @@ from urlseq.sources import registry_urls
 from urlseq.training import SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, train
 from urlseq.vectorize import PADDING, VOCABULARY
 
-MAX_BYTES, EXAMPLES, VALIDATION = 128, 256_000, 4_000
-EPOCH_EXAMPLES = 12_800
+MAX_BYTES, EXAMPLES, VALIDATION = 48, 96_000, 4_000
+EPOCH_EXAMPLES = 6_400
 
 
 class ConstantRate(keras.callbacks.Callback):
