@@ -7,6 +7,7 @@ from hypothesis.extra import numpy as arrays
 from keras import layers
 
 from urlseq.model import (
+    Architecture,
     ReverseText,
     RotaryAttention,
     capped_crossentropy,
@@ -144,6 +145,25 @@ def test_attention_depends_on_distance_alone_when_content_is_the_same():
     for row in range(1, 11):
         np.testing.assert_allclose(scores[row, 1:], scores[row - 1, :-1], atol=1e-4)
     assert np.ptp(scores[0]) > 0.1
+
+
+def test_each_head_attends_by_its_own_part_alone():
+    tokens = padded(to_matrix(TEXTS)).astype(np.int32)
+    rng = np.random.default_rng(0)
+    queries, keys, states, embedded = (
+        rng.normal(size=(len(TEXTS), time, width)).astype(np.float32)
+        for time, width in ((6, 8), (tokens.shape[1], 8), (tokens.shape[1], 6), (tokens.shape[1], 3))
+    )
+    together = np.asarray(RotaryAttention(2)([queries, keys, states, embedded, tokens]))
+    apart = [RotaryAttention(1)([queries[..., place : place + 4], keys[..., place : place + 4],
+                                 states[..., place * 3 // 4 : place * 3 // 4 + 3], embedded, tokens])
+             for place in (0, 4)]  # fmt: skip
+    np.testing.assert_allclose(together, np.concatenate(apart, axis=-1), atol=1e-5)
+
+
+def test_sizes_that_heads_can_not_share_are_refused():
+    with pytest.raises(ValueError, match="multiples of twice the 3 heads"):
+        Architecture(heads=3)
 
 
 # ---------------------------------------------------------------- losses and the measure
