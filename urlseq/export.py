@@ -24,7 +24,7 @@ from urlseq.copying import KNOWN_FUNCTIONS
 from urlseq.functions import INVERSE_OF, Inverse, name_of
 from urlseq.gallery import GALLERY
 from urlseq.graph import GraphDecoder
-from urlseq.learned import LearnedCopy, copy_of
+from urlseq.learned import BATCH, LearnedCopy, copy_of
 from urlseq.model import Architecture, build_model
 from urlseq.sampler import urls
 from urlseq.sources import pairs, texts_for
@@ -221,26 +221,49 @@ def serving(graph: GraphDecoder, card: dict) -> Callable:
     letters = tf.constant([b"" if byte in (PADDING, END) else bytes([byte]) for byte in range(256)])
     seen = tf.constant(np.isin(np.arange(256), [PADDING, END, *card["bytes_seen"]]))
 
-    def answer(text):
-        tokens, reason = read_texts(text, card)
-        usable = tf.equal(reason, "")
-        known = tf.reduce_all(tf.gather(seen, tokens), axis=1)
+    def decoded(tokens):
         found = graph.decode(tokens)
         written = tf.strings.reduce_join(tf.gather(letters, found["answer"]), axis=1)
         written = tf.strings.unicode_transcode(written, "UTF-8", "UTF-8", errors="replace",
                                                replace_control_characters=False)  # fmt: skip
+        return {"json": written, "confidence": found["confidence"], "ended": found["ended"]}
+
+    def answer(text):
+        tokens, reason = read_texts(text, card)
+        usable = tf.equal(reason, "")
+        known = tf.reduce_all(tf.gather(seen, tokens), axis=1)
+        found = in_batches(decoded, tokens)
         doubts = tf.where(found["confidence"] < card["threshold"], "its confidence is too low", "")
         doubts = tf.where(found["ended"] > 0, doubts, "the answer has no end")
         doubts = tf.where(known, doubts, "it holds bytes that training never did")
         reason = tf.where(usable, doubts, reason)
         return {
-            "json": tf.where(usable, written, ""),
+            "json": tf.where(usable, found["json"], ""),
             "confidence": tf.where(usable, found["confidence"], 0.0),
             "trusted": tf.equal(reason, ""),
             "reason": reason,
         }
 
     return answer
+
+
+def in_batches(decoded: Callable, tokens, size: int = BATCH) -> dict:
+    """What `decoded` says of rows of bytes [batch, time], asked for `size` rows at once, those of about one length."""
+    lengths = tf.reduce_sum(tf.cast(tf.not_equal(tokens, PADDING), tf.int32), axis=1)
+    order = tf.argsort(lengths)
+    columns = {"json": tf.string, "confidence": tf.float32, "ended": tf.int32}
+
+    def some(place, found):
+        rows = order[place : place + size]
+        width = tf.reduce_max(tf.gather(lengths, rows))
+        more = decoded(tf.gather(tokens, rows)[:, :width])
+        return place + size, {name: tf.concat([found[name], more[name]], 0) for name in columns}
+
+    nothing = {name: tf.zeros([0], kind) for name, kind in columns.items()}
+    open_ended = dict.fromkeys(columns, tf.TensorShape([None]))
+    _, found = tf.while_loop(lambda place, _: place < tf.size(order), some, (0, nothing),
+                             shape_invariants=(tf.TensorShape([]), open_ended))  # fmt: skip
+    return {name: tf.gather(found[name], tf.argsort(order)) for name in columns}
 
 
 def embedding(graph: GraphDecoder, card: dict) -> Callable:

@@ -1,0 +1,82 @@
+"""What a call costs in the graph and over a socket, as percentiles, and the memory of one server process."""
+
+import contextlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_service_pb2_grpc
+
+from benchmarks.common import keep, machine, table
+from urlseq import load
+from urlseq.serving import add_version, request
+from urlseq.sources import registry_urls
+
+BATCH = 256
+PERCENTILES = (50, 90, 99)
+
+
+@contextlib.contextmanager
+def server(folder: Path) -> Iterator[tuple]:
+    """A client of a server in a process of its own, and that process' id."""
+    command = [sys.executable, "-m", "urlseq.server", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            address = re.search(r"at (127.0.0.1:\d+)", process.stdout.readline())[1]
+            with grpc.insecure_channel(address) as channel:
+                yield prediction_service_pb2_grpc.PredictionServiceStub(channel), process.pid
+        finally:
+            process.terminate()
+
+
+def resident(pid: int) -> float:
+    """The memory of a process, MB. Linux only."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1e3
+
+
+def percentiles(call, batches: list[list[str]]) -> dict[str, float]:
+    """Milliseconds of a call with each of the batches."""
+    times = []
+    for batch in batches:
+        start = time.perf_counter()
+        call(batch)
+        times.append(1e3 * (time.perf_counter() - start))
+    return {f"p{percent}": round(float(np.percentile(times, percent)), 2) for percent in PERCENTILES}
+
+
+def main(singles: int = 300, batches: int = 20) -> None:
+    copied = load("urlparse")
+    texts = [text for text in registry_urls() if copied.refusal(text) is None]
+    texts = np.random.default_rng(0).permutation(texts).tolist()
+    sets = {"one URL": [[text] for text in texts[:singles]],
+            f"{BATCH} URLs": [texts[BATCH * n : BATCH * (n + 1)] for n in range(batches)]}  # fmt: skip
+    result, memory = {}, {}
+    with tempfile.TemporaryDirectory() as home:
+        version = add_version(copied, Path(home) / "urlparse")
+        signature = tf.saved_model.load(str(version)).signatures["serving_default"]
+        with server(version.parent) as (client, pid):
+            calls = {"in the graph": lambda batch: signature(text=tf.constant(batch)),
+                     "over a socket": lambda batch: client.Predict(request("urlparse", batch), 600)}  # fmt: skip
+            memory["ready"] = resident(pid)
+            for what, batch_set in sets.items():
+                for how, call in calls.items():
+                    percentiles(call, batch_set[:5])  # the first ones are slower
+                    result[f"{what}, {how}"] = percentiles(call, batch_set)
+                memory[f"after {len(batch_set)} calls with {what}"] = resident(pid)
+    memory = {when: round(size) for when, size in memory.items()}
+    rows = [[what, *of.values()] for what, of in result.items()]
+    print(machine(), table(["milliseconds", *(f"p{percent}" for percent in PERCENTILES)], rows), sep="\n\n")
+    print("memory of the server process, MB:", memory)
+    keep("serving", {"milliseconds": result, "server_memory_mb": memory})
+
+
+if __name__ == "__main__":
+    main()

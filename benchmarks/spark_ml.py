@@ -1,0 +1,159 @@
+"""The transformer on one core and on two, beside the bare graph on as many, and memory over many rows.
+
+Speeds are measured in turn, one core and two, Spark and graph, so that other work on the machine meets all alike.
+"""
+
+import argparse
+import multiprocessing
+import os
+import random
+import statistics
+import threading
+import time
+from pathlib import Path
+
+from benchmarks.common import keep, machine, table
+from urlseq import load, spark
+from urlseq.sources import registry_urls
+from urlseq.spark_ml import CopiedFunction
+
+BATCH = 64
+
+
+def texts_to_answer(count: int) -> list[str]:
+    copied = load("urlparse")
+    texts = [text for text in registry_urls() if copied.refusal(text) is None]
+    return random.Random("spark").sample(texts, count)
+
+
+class BareGraph:
+    """Processes with one thread each, which decode batches of equally long texts and do nothing else."""
+
+    def __init__(self, texts: list[str], processes: int):
+        context = multiprocessing.get_context("spawn")
+        self.pool, self.texts = context.Pool(processes, prepare), texts
+
+    def seconds(self, processes: int) -> float:
+        """Wall-clock time for all texts, shared by so many processes; both begin and end within it."""
+        start = time.perf_counter()
+        self.pool.map(decode, [self.texts[part::processes] for part in range(processes)], chunksize=1)
+        return time.perf_counter() - start
+
+
+def prepare() -> None:
+    global batch_of, graph
+    import tensorflow as tf
+
+    from urlseq.graph import GraphDecoder
+    from urlseq.vectorize import padded, to_matrix
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    copied = load("urlparse")
+    graph = tf.function(GraphDecoder(copied.model, copied.limit).decode,
+                        input_signature=[tf.TensorSpec([None, None], tf.int32)])  # fmt: skip
+    batch_of = lambda texts: tf.constant(padded(to_matrix(texts)).astype("int32"))  # noqa: E731
+    decode(texts_to_answer(512))
+
+
+def decode(texts: list[str]) -> None:
+    texts = sorted(texts, key=len)
+    for start in range(0, len(texts), BATCH):
+        graph(batch_of(texts[start : start + BATCH]))
+
+
+def write(frame) -> float:
+    """Seconds until each row of the frame was computed; nothing is kept."""
+    start = time.perf_counter()
+    frame.write.format("noop").mode("overwrite").save()
+    return time.perf_counter() - start
+
+
+def workers_memory() -> float:
+    """Memory of all of Spark's Python workers on this machine, MB. Linux only."""
+    total = 0
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"pyspark.daemon" in (path / "cmdline").read_bytes():
+                total += int((path / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:  # it has ended
+            continue
+    return total / 1e6
+
+
+def watch(frame, partitions: int, every: float = 1.0) -> tuple[float, list[tuple[float, float]]]:
+    """Seconds for the whole frame, and (share of its partitions that were done, MB of the workers) meanwhile."""
+    tracker, seen, done = frame.sparkSession.sparkContext.statusTracker(), [], threading.Event()
+
+    def look():
+        while not done.wait(every):
+            for stage in map(tracker.getStageInfo, tracker.getActiveStageIds()):
+                if stage and stage.numTasks == partitions:
+                    seen.append((stage.numCompletedTasks / partitions, workers_memory()))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    seconds = write(frame)
+    done.set()
+    thread.join()
+    return seconds, seen
+
+
+def speeds(session, count: int, rounds: int) -> dict:
+    texts, stage, bare = texts_to_answer(count), CopiedFunction(), None
+    frame = session.createDataFrame([(text,) for text in texts], "url string")
+    frames = {cores: frame.repartition(cores).cache() for cores in (1, 2)}
+    for cached in frames.values():
+        cached.count()
+    bare = BareGraph(texts, 2)
+    write(stage.transform(frames[2]))  # workers start, and load the copy
+    times = {(what, cores): [] for what in ("Spark", "graph") for cores in (1, 2)}
+    for _ in range(rounds):
+        for cores in (1, 2):
+            times["Spark", cores].append(write(stage.transform(frames[cores])))
+            times["graph", cores].append(bare.seconds(cores))
+    bare.pool.terminate()
+    rates = {name: [count / seconds for seconds in of] for name, of in times.items()}
+    median = {name: statistics.median(of) for name, of in rates.items()}
+    return {
+        "rates": {f"{what}, {cores} core{'s' * (cores > 1)}": [round(rate) for rate in rates[what, cores]]
+                  for what, cores in rates},
+        "two cores to one, Spark": round(median["Spark", 2] / median["Spark", 1], 2),
+        "two cores to one, bare graph": round(median["graph", 2] / median["graph", 1], 2),
+        "Spark to bare graph, one core": round(median["Spark", 1] / median["graph", 1], 2),
+        "Spark to bare graph, two cores": round(median["Spark", 2] / median["graph", 2], 2),
+        "load of the machine": os.getloadavg()[0],
+    }  # fmt: skip
+
+
+def memory(session, rows: int) -> dict:
+    texts = [(text,) for text in texts_to_answer(min(rows, 25_000))]
+    copies, partitions = -(-rows // len(texts)), max(20, rows // 10_000)
+    frame = session.createDataFrame(texts, "url string").crossJoin(session.range(copies)).select("url")
+    seconds, seen = watch(CopiedFunction().transform(frame.repartition(partitions)), partitions)
+    part = lambda low, high: [size for share, size in seen if low <= share < high]  # noqa: E731
+    quarters = [round(statistics.median(part(low, low + 0.25)) or 0) for low in (0.05, 0.25, 0.5, 0.75)]
+    return {"rows": copies * len(texts), "seconds": round(seconds), "workers_mb_by_quarter": quarters,
+            "largest_mb": round(max(size for _, size in seen))}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=6_000, help="URLs to time (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="URLs to watch the memory over (%(default)s)")
+    arguments = parser.parse_args()
+    session = spark.session("local[2]", s3=False)
+    result = speeds(session, arguments.count, arguments.rounds)
+    print(machine(), table(["URLs/s", "each round"], list(result["rates"].items())), sep="\n\n", flush=True)
+    print({name: value for name, value in result.items() if name != "rates"}, flush=True)
+    keep("spark_ml", result)
+    if arguments.rows:
+        result["memory"] = memory(session, arguments.rows)
+        print(result["memory"])
+        keep("spark_ml", result)
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main()
