@@ -4,7 +4,20 @@ import argparse
 import importlib
 
 # What says most comes first; each of them is a script of its own, too.
-NAMES = ["accuracy", "learning", "decoding", "page", "gallery", "mining", "vectorization", "spark", "sampler_report"]
+NAMES = [
+    "accuracy",
+    "learning",
+    "decoding",
+    "page",
+    "gallery",
+    "mining",
+    "serving",
+    "spark_ml",
+    "search",
+    "vectorization",
+    "spark",
+    "sampler_report",
+]
 
 
 def main(quick: bool, names: list[str]) -> None:
