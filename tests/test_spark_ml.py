@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,7 +24,7 @@ from pyspark.sql import functions as F  # noqa: E402
 from pyspark.sql import types as T  # noqa: E402
 
 from urlseq import spark  # noqa: E402
-from urlseq.spark_ml import CopiedFunction, WrongColumns, answered  # noqa: E402
+from urlseq.spark_ml import CopiedFunction, WrongColumns, answered, files_of, loaded  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
@@ -132,6 +133,13 @@ def test_executors_need_not_see_the_folder(frame, tmp_path):
     lazy = CopiedFunction(copyFolder=str(folder)).transform(frame)
     shutil.rmtree(folder)
     assert records(lazy)[0]["answer"] == '["https","example.org","/a","","b=c","d"]'
+
+
+def test_a_worker_loads_a_copy_once():
+    files, others = (SimpleNamespace(value=files_of(load(name))) for name in ("hex_of_text", "dates_in_hex"))
+    assert loaded(files) is loaded(SimpleNamespace(value=dict(files.value)))
+    assert loaded(others) is not loaded(files)
+    assert loaded(others).card["function"] == load("dates_in_hex").card["function"]
 
 
 def test_an_executor_is_killed_in_mid_job_and_the_rows_are_the_same(session):

@@ -7,7 +7,6 @@ It knows TensorFlow and the protocol, and nothing of copies: any SavedModel in a
 
 import argparse
 import concurrent.futures
-import signal
 import time
 from pathlib import Path
 
@@ -69,7 +68,6 @@ def main() -> None:
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
     port = server.add_insecure_port(f"127.0.0.1:{arguments.port}")
     server.start()
-    signal.signal(signal.SIGTERM, lambda *_: server.stop(0))
     seconds = time.perf_counter() - began
     print(f"{service.name}, version {service.version}, at 127.0.0.1:{port}, ready after {seconds:.1f} s", flush=True)
     server.wait_for_termination()

@@ -4,6 +4,7 @@ The driver reads the copy and broadcasts it: each executor gets it once, whereve
 worker loads it once, and answers batches that come and go by Arrow. The workers need this project's requirements.
 """
 
+import contextlib
 import functools
 import json
 import tempfile
@@ -166,8 +167,9 @@ def one_thread() -> None:
     """Keeps TensorFlow to one core: Spark starts as many workers as there are cores to use."""
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    with contextlib.suppress(RuntimeError):  # another function has used TensorFlow in this worker, and decided
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def answered(copied: LearnedCopy, texts: Sequence[str | None], fallback: bool, embed: bool) -> pd.DataFrame:
