@@ -13,7 +13,7 @@ import numpy as np
 from urlseq.decode import BeamDecoder
 from urlseq.evaluate import Evaluation, Prediction, compare, interval, reasons_against, threshold_for
 from urlseq.files import locked, write_file
-from urlseq.functions import INVERSE_OF, Function, Inverse, answers
+from urlseq.functions import INVERSE_OF, Function, Inverse, answers, from_json
 from urlseq.training import by_length
 from urlseq.vectorize import BadText, byte_lengths, shown, to_matrix
 
@@ -233,6 +233,6 @@ def copy_of(model: keras.Model, card: dict, function: Function | None) -> Learne
 def value_of(answer: str):
     """The JSON value of an answer; None where it is no JSON (its prediction is then not trusted)."""
     try:
-        return json.loads(answer)
+        return from_json(answer)
     except ValueError:
         return None
