@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import LETTERS, LONGEST_WORD, card, untrained_copy, words, words_of
 
-from urlseq import copying, functions, training
+from urlseq import copying, files, functions
 from urlseq.copying import BadModel, copy_function, load
 from urlseq.functions import UnfitFunction
 from urlseq.learned import CARD, LearnedCopy
@@ -263,7 +263,7 @@ def test_when_saving_fails_the_copy_from_before_stays(unlearned, folder, monkeyp
 
 @pytest.mark.parametrize("failing", [1, 2])
 def test_when_replacing_fails_the_copy_from_before_stays(unlearned, folder, monkeypatch, failing):
-    replace, calls = training.write_file.__globals__["os"].replace, itertools.count(1)
+    replace, calls = files.os.replace, itertools.count(1)
 
     def interrupted(source, target):
         if next(calls) == failing:

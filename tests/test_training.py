@@ -10,10 +10,11 @@ from conftest import LETTERS, largest_difference, words, words_of
 
 from urlseq import copying
 from urlseq.copying import copy_function
+from urlseq.files import write_file
 from urlseq.functions import UnfitFunction
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.sources import is_held_out
-from urlseq.training import Batches, Budget, Keeper, Progress, Schedule, Validation, by_length, duration, write_file
+from urlseq.training import Batches, Budget, Keeper, Progress, Schedule, Validation, by_length, duration
 from urlseq.vectorize import PADDING_STEP, byte_lengths, to_texts
 
 SMALL = Architecture(units=8, embedding=4, attention=8, heads=2, hidden=8)

@@ -5,7 +5,7 @@ Exit codes: 0 done, 1 it could not be done (one line says why), 2 the command's 
 """
 
 import argparse
-import dataclasses
+import io
 import itertools
 import json
 import sys
@@ -208,6 +208,9 @@ def call_command(arguments: argparse.Namespace) -> None:
     from urlseq import load
 
     copied = load(arguments.copy)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # Every byte reaches the copy: what is no UTF-8 is refused for that, and "\n" alone ends a line.
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
     lines = iter(arguments.text or (line.removesuffix("\n") for line in sys.stdin))
     # A person who types wants each answer at once; a pipe wants batches.
     while texts := list(itertools.islice(lines, 1 if sys.stdin.isatty() else 256)):
@@ -216,7 +219,7 @@ def call_command(arguments: argparse.Namespace) -> None:
         # An inverse answers with its certificate.
         predictions = iter(copied(usable) if copied.certifies else copied.predict(usable))
         for text, refusal in zip(texts, refusals, strict=True):
-            record = {"error": refusal} if refusal else dataclasses.asdict(next(predictions))
+            record = {"error": refusal} if refusal else vars(next(predictions))
             print(json.dumps({"input": text} | record), flush=True)
 
 

@@ -214,13 +214,19 @@ def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
         shipped_names = ", ".join(sorted(card.parent.name for card in SHIPPED.glob(f"*/{CARD}")))
         raise BadModel(f"There is no learned copy in {path} (no {CARD}). Shipped ones: {shipped_names or 'none'}.")
     try:
-        card = json.loads((path / CARD).read_text(encoding="utf-8"))
+        text = (path / CARD).read_text(encoding="utf-8")
+        card = json.loads(text)
         if card["format"] != FORMAT:
             raise BadModel(f"{path} is of format {card['format']}; this version reads format {FORMAT}. Train it again.")
         if missing := {"function", "max_bytes", "longest_answer", "threshold", "bytes_seen"} - card.keys():
             raise BadModel(f"{path / CARD} lacks {', '.join(sorted(missing))}. Get the copy again, or train it again.")
         weights_file = path / Path(card["weights"]).name
-        data = weights_file.read_bytes()
+        try:
+            data = weights_file.read_bytes()
+        except FileNotFoundError:
+            if (path / CARD).read_text(encoding="utf-8") == text:
+                raise
+            return load(path, function)  # another copy was saved just now, and these weights removed
         if hashlib.sha256(data).hexdigest() != card["sha256"]:
             raise BadModel(f"{weights_file} is damaged: its hash is not the one in {CARD}. Get or train it again.")
         model = build_model(Architecture(**card["architecture"]))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 
 from urlseq.decode import GreedyDecoder
-from urlseq.functions import Function, answers
+from urlseq.functions import Function, answers, from_json
 from urlseq.model import exact_match
 from urlseq.training import by_length, model_batch
 from urlseq.vectorize import buffers, to_matrix
@@ -126,7 +125,7 @@ def reasons_against(texts: Sequence[str], got: Sequence[str], confidence, ended,
 
 def is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        from_json(text)
     except ValueError:
         return False
     return True

@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from urlseq.copying import KNOWN_FUNCTIONS
+from urlseq.files import beside, locked, write_file
 from urlseq.functions import INVERSE_OF, Inverse, name_of
 from urlseq.gallery import GALLERY
 from urlseq.graph import GraphDecoder
@@ -28,7 +29,6 @@ from urlseq.learned import BATCH, LearnedCopy, copy_of
 from urlseq.model import Architecture, build_model
 from urlseq.sampler import urls
 from urlseq.sources import pairs, texts_for
-from urlseq.training import write_file
 from urlseq.vectorize import END, PADDING, padded, to_matrix, to_texts
 
 FORMAT = 1
@@ -64,12 +64,14 @@ def export(copy: LearnedCopy, folder: str | Path, texts: Sequence[str] | None = 
     texts = [text for text in (example_texts(copy, count) if texts is None else texts) if copy.refusal(text) is None]
     if not texts:
         raise ValueError(f"None of the texts to check with is one that {copy!r} takes.")
-    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    part = beside(folder)
     try:
-        part.mkdir(parents=True)
+        part.mkdir()
         manifest = write_forms(copy, part, texts[:count], precision)
         write_file(part / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
         replace(folder, part)
+    except tf.errors.OpError as error:  # a full disk, for instance, which TensorFlow has errors of its own for
+        raise ExportError(f"{folder} was not written: {error.message}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
@@ -119,10 +121,11 @@ def sha256(path: Path) -> str:
 
 def replace(folder: Path, new: Path) -> None:
     """Puts the new folder in the place of the old one, which is gone only after that."""
-    old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
-    if folder.exists():
-        os.rename(folder, old)
-    os.rename(new, folder)
+    with locked(folder.parent):
+        old = beside(folder, "old")
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(new, folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -217,7 +220,10 @@ def read_texts(text, card: dict):
 
 
 def serving(graph: GraphDecoder, card: dict) -> Callable:
-    """Texts in, any bytes; out come `json`, `confidence`, `trusted` and, where it is false, the `reason`."""
+    """Texts in, any bytes; out come `json`, `confidence`, `trusted` and, where it is false, the `reason`.
+
+    Whether the answer is JSON is not looked at: no graph can parse it, so that is left to who takes the answer.
+    """
     letters = tf.constant([b"" if byte in (PADDING, END) else bytes([byte]) for byte in range(256)])
     seen = tf.constant(np.isin(np.arange(256), [PADDING, END, *card["bytes_seen"]]))
 

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -63,6 +64,25 @@ INVERSE_OF = "inverse of "
 def to_json(value: Any) -> str:
     """Compact JSON. Named tuples become lists; what JSON can't hold raises TypeError or ValueError."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def from_json(text: str) -> Any:
+    """The value of JSON text, such as `to_json` makes. Raises ValueError on all else, as a network may write it:
+    NaN, numbers beyond all floats, and what is nested too deeply to be read.
+    """
+    try:
+        return STRICT.decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def finite(number: str) -> float:
+    if not math.isfinite(value := float(number)):
+        raise ValueError(f"{number} is no number in JSON")
+    return value
+
+
+STRICT = json.JSONDecoder(parse_constant=finite, parse_float=finite)
 
 
 def answer(function: Function, text: str) -> str:

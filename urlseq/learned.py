@@ -12,8 +12,9 @@ import numpy as np
 
 from urlseq.decode import BeamDecoder
 from urlseq.evaluate import Evaluation, Prediction, compare, interval, reasons_against, threshold_for
-from urlseq.functions import INVERSE_OF, Function, Inverse, answers
-from urlseq.training import by_length, write_file
+from urlseq.files import locked, write_file
+from urlseq.functions import INVERSE_OF, Function, Inverse, answers, from_json
+from urlseq.training import by_length
 from urlseq.vectorize import BadText, byte_lengths, shown, to_matrix
 
 FORMAT = 2
@@ -165,8 +166,9 @@ class LearnedCopy:
     def save(self, folder: str | Path) -> Path:
         """Writes the copy into a folder, whole or not at all.
 
-        The weights' file is named by its own hash; the card, put in place last, names it. So whoever reads or
-        writes at the same time sees one copy or the other, never a mixture.
+        The weights' file is named by its own hash; the card, put in place last, names it. So whoever reads at the
+        same time sees one copy or the other, never a mixture. Who writes at the same time waits: as long as the card
+        is not in place, its weights look like those of a copy from before, which are removed.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -176,12 +178,13 @@ class LearnedCopy:
         )
         digest = hashlib.sha256(buffer.getvalue()).hexdigest()
         name = f"weights-{digest[:12]}.npz"
-        previous = {path for path in folder.glob("weights-*.npz") if path.name != name}
-        write_file(folder / name, buffer.getvalue())
         card = self.card | {"weights": name, "sha256": digest}
-        write_file(folder / CARD, (json.dumps(card, indent=1) + "\n").encode())
-        for path in previous:
-            path.unlink(missing_ok=True)
+        with locked(folder):
+            write_file(folder / name, buffer.getvalue())
+            write_file(folder / CARD, (json.dumps(card, indent=1) + "\n").encode())
+            for path in folder.glob("weights-*"):  # of the copy before, or of a process that was killed
+                if path.name != name:
+                    path.unlink(missing_ok=True)
         return folder
 
 
@@ -248,6 +251,6 @@ def copy_of(model: keras.Model, card: dict, function: Function | None) -> Learne
 def value_of(answer: str):
     """The JSON value of an answer; None where it is no JSON (its prediction is then not trusted)."""
     try:
-        return json.loads(answer)
+        return from_json(answer)
     except ValueError:
         return None

@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import gzip
 import itertools
-import os
 import random
 import re
 import shutil
@@ -25,6 +24,7 @@ import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
+from urlseq.files import beside
 from urlseq.functions import LabelledText
 from urlseq.sampler import LOWER, SECOND_LEVEL, characters, host_name, urls
 from urlseq.sources import HELD_OUT_SHARE
@@ -128,7 +128,8 @@ def http_filesystem():
 
 
 def patiently(read: Callable[[], Any], address: str, tries: int = 6, first_wait: float = 1.0):
-    """What `read` returns. Where the server says "not now" (403, 429, 503), it is asked again, later and later.
+    """What `read` returns. Where the server says "not now" (403, 429, 503) or breaks off, it is asked again, later
+    and later.
 
     Raises ConnectionError when it never has time.
     """
@@ -136,14 +137,25 @@ def patiently(read: Callable[[], Any], address: str, tries: int = 6, first_wait:
         try:
             return read()
         except Exception as error:
-            status = http_status(error)
-            if status not in (403, 429, 503):
+            failure, status = error, http_status(error)
+            if status not in (403, 429, 503) and not (status is None and is_broken_off(error)):
                 raise
         if attempt + 1 < tries:
             wait = first_wait * 2**attempt
-            print(f"{address} answers {status}; asking again in {wait:g} s.", flush=True)
+            said = f"answers {status}" if status else "breaks off"
+            print(f"{address} {said}; asking again in {wait:g} s.", flush=True)
             time.sleep(wait)
+    if status is None:
+        raise ConnectionError(f"{address} broke off each of {tries} requests: {failure}") from None
     raise ConnectionError(f"{address} answered {status} to each of {tries} requests: no such file, or a busy server.")
+
+
+def is_broken_off(error: BaseException) -> bool:
+    """Whether the connection to a server failed, be it Python's own, aiohttp's or that of Arrow's S3 client."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"ConnectionError", "ClientPayloadError", "ClientConnectionError"}) or (
+        isinstance(error, OSError) and "NETWORK_CONNECTION" in str(error)
+    )
 
 
 def http_status(error: BaseException | None) -> int | None:
@@ -264,7 +276,7 @@ def embedded_table(folder: str | Path, rows: int = 100_000, parts: int = 8, seed
     hosts = [re.sub(r"[^a-z0-9.-]", "", host_name(rng).lower()).strip(".") or "localhost" for _ in range(rows // 8 + 1)]
     draw = urls(noise=0)
     records = sorted((record(archived_url(draw, hosts, rng), rng) for _ in range(rows)), key=lambda r: r["url_surtkey"])
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    temporary = beside(folder)
     partition = temporary / "crawl=EMBEDDED"
     partition.mkdir(parents=True)
     size = -(-rows // parts)

@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 import math
-import os
 import random
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from urlseq.files import write_file
 from urlseq.functions import Function, answers
 from urlseq.model import exact_match
 from urlseq.sampler import Sampler
@@ -255,17 +255,6 @@ class Keeper(keras.callbacks.Callback):
         buffer = io.BytesIO()
         np.savez(buffer, **arrays, state=np.array(json.dumps(state)))
         write_file(self.path, buffer.getvalue())
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all: into one beside it first, which then takes its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def train(

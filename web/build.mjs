@@ -36,7 +36,8 @@ for (const name of await readdir(litert)) {
 }
 
 const names = existsSync(models) ? await readdir(models) : [];
-const copies = names.filter((name) => existsSync(`${models}/${name}/manifest.json`));
+// An export that was killed in mid-way may have left the old one under such a name.
+const copies = names.filter((name) => !name.endsWith(".old") && existsSync(`${models}/${name}/manifest.json`));
 // The URL parser first: it is what the page shows when it is opened.
 copies.sort((a, b) => (b === "urlparse") - (a === "urlparse") || a.localeCompare(b));
 for (const name of copies) {
