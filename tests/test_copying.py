@@ -369,7 +369,7 @@ def test_a_card_that_lacks_something_is_told(folder, name):
 
 def test_another_format_is_told(folder):
     change_card(folder, format=99)
-    with pytest.raises(BadModel, match="format 99; this version reads format 1"):
+    with pytest.raises(BadModel, match="format 99; this version reads format 2"):
         load(folder)
 
 
