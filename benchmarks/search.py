@@ -13,7 +13,7 @@ from urlseq.functions import answer
 from urlseq.search import Scale, found_again, near_duplicate, nearest, shape, shared, template
 from urlseq.sources import registry_urls
 
-TEXTS, QUERIES = 10_000, 1_000
+TEXTS, QUERIES = 6_000, 500
 LISTS = ("registry", "news_links", "sitemaps", "legislators")
 
 

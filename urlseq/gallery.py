@@ -130,7 +130,7 @@ GALLERY = {
     "parse_qs": Entry(parse_qs, sampler.query, 48),
     "shlex_split": Entry(shlex.split, shell_command, 48),
     "parseaddr": Entry(parseaddr, mail_address, 48),
-    "splitext": Entry(os.path.splitext, sampler.path, 48),
+    "splitext": Entry(os.path.splitext, sampler.path, 48, 128_000),
     "title": Entry(title, inputs.text(24, "'-._"), 24, 128_000),
     "full_address": Entry(full_address, ip_address, 40),
     "date_parts": Entry(date_parts, inputs.dates("1900-01-01", "2100-12-31"), 16),
