@@ -51,11 +51,11 @@ def recall(vectors: np.ndarray, queries: np.ndarray, count: int = 10) -> float:
     return float(np.mean([len(np.intersect1d(one, other)) for one, other in zip(found, exact, strict=True)]) / count)
 
 
-def main() -> None:
+def main(quick: bool = False) -> None:
     copied = load("urlparse")
     result = {}
     for name in LISTS:
-        texts = usable(copied, name)
+        texts = usable(copied, name)[: 1_000 if quick else None]
         if not texts:
             print(f"The list {name} is not here.")
             continue
@@ -78,7 +78,8 @@ def main() -> None:
              for name, of in result.items() for what in of["states"]]  # fmt: skip
     print(machine(), table(["list", "of the ten nearest", "states", "TF-IDF"], lines), sep="\n\n")
     print({name: round(of["recall at 10"], 4) for name, of in result.items()})
-    keep("search", result)
+    if not quick:
+        keep("search", result)
 
 
 if __name__ == "__main__":

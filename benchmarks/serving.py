@@ -52,7 +52,8 @@ def percentiles(call, batches: list[list[str]]) -> dict[str, float]:
     return {f"p{percent}": round(float(np.percentile(times, percent)), 2) for percent in PERCENTILES}
 
 
-def main(singles: int = 300, batches: int = 20) -> None:
+def main(quick: bool = False) -> None:
+    singles, batches = (30, 2) if quick else (300, 20)
     copied = load("urlparse")
     texts = [text for text in registry_urls() if copied.refusal(text) is None]
     texts = np.random.default_rng(0).permutation(texts).tolist()
@@ -75,7 +76,8 @@ def main(singles: int = 300, batches: int = 20) -> None:
     rows = [[what, *of.values()] for what, of in result.items()]
     print(machine(), table(["milliseconds", *(f"p{percent}" for percent in PERCENTILES)], rows), sep="\n\n")
     print("memory of the server process, MB:", memory)
-    keep("serving", {"milliseconds": result, "server_memory_mb": memory})
+    if not quick:
+        keep("serving", {"milliseconds": result, "server_memory_mb": memory})
 
 
 if __name__ == "__main__":

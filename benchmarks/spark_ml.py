@@ -137,23 +137,23 @@ def memory(session, rows: int) -> dict:
             "largest_mb": round(max(size for _, size in seen))}  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=6_000, help="URLs to time (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="URLs to watch the memory over (%(default)s)")
-    arguments = parser.parse_args()
+def main(quick: bool = False, count: int = 6_000, rounds: int = 3, rows: int = 1_000_000) -> None:
+    if quick:
+        count, rounds, rows = 500, 1, 5_000
     session = spark.session("local[2]", s3=False)
-    result = speeds(session, arguments.count, arguments.rounds)
+    result = speeds(session, count, rounds)
     print(machine(), table(["URLs/s", "each round"], list(result["rates"].items())), sep="\n\n", flush=True)
     print({name: value for name, value in result.items() if name != "rates"}, flush=True)
-    keep("spark_ml", result)
-    if arguments.rows:
-        result["memory"] = memory(session, arguments.rows)
-        print(result["memory"])
+    result["memory"] = memory(session, rows) if rows else None
+    print(result["memory"])
+    if not quick:
         keep("spark_ml", result)
     spark.stop()
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=6_000, help="URLs to time (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="URLs to watch the memory over (%(default)s)")
+    main(**vars(parser.parse_args()))
