@@ -1,6 +1,6 @@
 import dataclasses
-import importlib.util
 import gzip
+import importlib.util
 import json
 import shutil
 import subprocess
