@@ -133,7 +133,7 @@ GALLERY = {
     "splitext": Entry(os.path.splitext, sampler.path, 48, 128_000),
     "title": Entry(title, inputs.text(24, "'-._"), 24, 128_000),
     "full_address": Entry(full_address, ip_address, 40),
-    "date_parts": Entry(date_parts, inputs.dates("1900-01-01", "2100-12-31"), 16),
+    "date_parts": Entry(date_parts, inputs.dates("1900-01-01", "2100-12-31"), 16, 32_000),
     "roman": Entry(roman, inputs.numbers(1, 4000), 4, 160_000),
     "total": Entry(total, inputs.arguments(inputs.numbers(0, 1000), inputs.numbers(0, 1000)), 13),
     "checksum": Entry(checksum, inputs.numbers(0, 2**16), 5, 32_000),
