@@ -24,13 +24,14 @@ from pyspark.sql import functions as F  # noqa: E402
 from pyspark.sql import types as T  # noqa: E402
 
 from urlseq import spark  # noqa: E402
+from urlseq.learned import FORMAT
 from urlseq.spark_ml import CopiedFunction, WrongColumns, answered, files_of, loaded  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not java_works(), reason="Spark needs Java 17 or newer"),
 ]
-URL, TOO_LONG, NUL, BROKEN = "https://example.org/a?b=c#d", "x" * 300, "a\0b", "https://[2001::7/"
+URL, TOO_LONG, NUL, BROKEN = "https://example.org/a?b=c#d", "x" * 300, "a\0b", "https://[::1]]/a"
 TEXTS = [URL, "", None, TOO_LONG, NUL, BROKEN, "é"]
 
 
@@ -116,7 +117,7 @@ def test_a_folder_that_is_missing_or_of_another_format(frame, tmp_path):
     folder = shutil.copytree(load_folder("urlparse"), tmp_path / "old")
     card = json.loads((folder / "copy.json").read_text())
     (folder / "copy.json").write_text(json.dumps(card | {"format": 0}))
-    with pytest.raises(BadModel, match="is of format 0; this version reads format 1"):
+    with pytest.raises(BadModel, match=f"is of format 0; this version reads format {FORMAT}"):
         CopiedFunction(copyFolder=str(folder)).transform(frame)
     (folder / "copy.json").write_text(json.dumps(card | {"function": "my.own"}))
     with pytest.raises(ValueError, match="no function to fall back on"):
