@@ -15,6 +15,7 @@ from tests.test_spark import executors, java_works
 from urlseq import load
 from urlseq.copying import BadModel
 from urlseq.functions import answer
+from urlseq.learned import FORMAT
 from urlseq.sources import registry_urls
 
 pytest.importorskip("pyspark")
@@ -24,7 +25,6 @@ from pyspark.sql import functions as F  # noqa: E402
 from pyspark.sql import types as T  # noqa: E402
 
 from urlseq import spark  # noqa: E402
-from urlseq.learned import FORMAT
 from urlseq.spark_ml import CopiedFunction, WrongColumns, answered, files_of, loaded  # noqa: E402
 
 pytestmark = [
