@@ -4,14 +4,17 @@ It begins with a copy that has not learned for long, or with the one in `--start
 """
 
 import argparse
+from pathlib import Path
 from urllib.parse import urlparse
 
-from benchmarks.accuracy import LISTS
+from benchmarks.accuracy import EDGES, LISTS, edge_cases
 from benchmarks.common import keep, machine, reference_urls, table
 from urlseq import load, urls
 from urlseq.copying import copy_function
 from urlseq.mining import hard_inputs, with_hard_inputs
 from urlseq.sources import registry_urls
+
+FOLDER = Path("runs/mining")
 
 
 def main(quick: bool = False, start: str | None = None, examples: int = 64_000, learning_rate: float = 1e-3,
@@ -19,6 +22,7 @@ def main(quick: bool = False, start: str | None = None, examples: int = 64_000, 
     examples = examples // 20 if quick else examples
     copy = load(start) if start else copy_function(urlparse, examples=2 * examples, attempts=0)
     real = {name: reference_urls(name) for name in LISTS} | {"bioregistry": registry_urls()}
+    real |= {f"edge cases, {name}": edge_cases(name) for name in EDGES}
     real = {name: [text for text in texts if copy.refusal(text) is None] for name, texts in real.items() if texts}
     sampler = urls(copy.max_bytes)
     budget = {"examples": examples, "learning_rate": learning_rate, "max_bytes": copy.max_bytes, "attempts": 0}
@@ -27,7 +31,7 @@ def main(quick: bool = False, start: str | None = None, examples: int = 64_000, 
         "more of the same": sampler,
         "with its mistakes": with_hard_inputs(copy, sampler, share),
     }.items():
-        arms[name] = copy_function(urlparse, inputs, start=copy, **budget)
+        arms[name] = copy_function(urlparse, inputs, start=copy, folder=FOLDER / name.replace(" ", "_"), **budget)
     wrong = {name: {where: len(arm.evaluate(texts).mistakes()) for where, texts in real.items()}
              for name, arm in arms.items()}  # fmt: skip
     # The sampler again, with another seed: how rare its mistakes have become.

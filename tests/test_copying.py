@@ -13,7 +13,7 @@ from urlseq.copying import BadModel, copy_function, load
 from urlseq.functions import UnfitFunction
 from urlseq.learned import CARD, LearnedCopy
 from urlseq.model import exact_match
-from urlseq.sources import is_held_out
+from urlseq.sampler import is_held_out
 from urlseq.training import model_batch
 from urlseq.vectorize import BadText
 

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from urlseq import inputs
-from urlseq.sources import is_held_out, texts_for
+from urlseq.sampler import is_held_out
+from urlseq.sources import texts_for
 
 
 def drawn(sampler, count=500, seed=0):

@@ -6,7 +6,7 @@ from tests.conftest import untrained_copy, words, words_of
 from urlseq import mining
 from urlseq.functions import Inverse
 from urlseq.learned import LearnedCopy
-from urlseq.sources import is_held_out
+from urlseq.sampler import is_held_out
 
 
 class WrongOn:

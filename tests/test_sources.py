@@ -9,7 +9,8 @@ import pyarrow.parquet
 import pytest
 from conftest import words
 
-from urlseq.sources import HELD_OUT_SHARE, is_held_out, read_texts, registry_urls, sampler_of, texts_for
+from urlseq.sampler import HELD_OUT_SHARE, is_held_out
+from urlseq.sources import read_texts, registry_urls, sampler_of, texts_for
 from urlseq.vectorize import BadText
 
 TEXTS = ["http://a.example/", "é", "", "http://b.example/?q=1", "日本語"]

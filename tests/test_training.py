@@ -13,7 +13,7 @@ from urlseq.copying import copy_function
 from urlseq.files import write_file
 from urlseq.functions import UnfitFunction
 from urlseq.model import Architecture, build_model, masked_crossentropy
-from urlseq.sources import is_held_out
+from urlseq.sampler import is_held_out
 from urlseq.training import Batches, Budget, Keeper, Progress, Schedule, Validation, by_length, duration
 from urlseq.vectorize import PADDING_STEP, byte_lengths, to_texts
 

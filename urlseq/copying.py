@@ -115,6 +115,7 @@ def copy_function(
         "architecture": dataclasses.asdict(architecture),
         "minutes": minutes,
         "examples": examples,
+        "start_examples": examples_seen(start) if start is not None else 0,
         "loss": loss.__name__,
         "learning_rate": learning_rate,
         "batch_size": batch_size,
@@ -157,6 +158,11 @@ def copy_function(
         copy.save(folder)
         state.unlink(missing_ok=True)
     return copy
+
+
+def examples_seen(copy: LearnedCopy) -> int:
+    """In all trainings, one upon the other, that made the copy."""
+    return copy.card["start_examples"] + copy.card["history"][-1]["examples"]
 
 
 def check_answers(function: Function, texts: Sequence[str], wanted: Sequence[str]) -> None:

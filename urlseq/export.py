@@ -61,13 +61,11 @@ def export(copy: LearnedCopy, folder: str | Path, texts: Sequence[str] | None = 
         raise ValueError(f"{folder} holds files that are no export: give another folder, or empty that one.")
     # Confidence alone decides about trust, as it has to wherever the real function is not at hand.
     copy = copy_of(copy.model, copy.card, None)
-    texts = [text for text in (example_texts(copy, count) if texts is None else texts) if copy.refusal(text) is None]
-    if not texts:
-        raise ValueError(f"None of the texts to check with is one that {copy!r} takes.")
+    texts = texts_to_check(copy, texts, count)
     part = beside(folder)
     try:
         part.mkdir()
-        manifest = write_forms(copy, part, texts[:count], precision)
+        manifest = write_forms(copy, part, texts, precision)
         write_file(part / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
         replace(folder, part)
     except tf.errors.OpError as error:  # a full disk, for instance, which TensorFlow has errors of its own for
@@ -127,6 +125,15 @@ def replace(folder: Path, new: Path) -> None:
             os.rename(folder, old)
         os.rename(new, folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def texts_to_check(copy: LearnedCopy, texts: Sequence[str] | None, count: int) -> list[str]:
+    """Up to `count` of the texts that the copy takes, by default examples of its inputs. Raises ValueError on none."""
+    texts = example_texts(copy, count) if texts is None else texts
+    taken = [text for text in texts if copy.refusal(text) is None]
+    if not taken:
+        raise ValueError(f"None of the texts to check with is one that {copy!r} takes.")
+    return taken[:count]
 
 
 def example_texts(copy: LearnedCopy, count: int) -> list[str]:

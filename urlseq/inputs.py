@@ -5,8 +5,7 @@ import json
 import random
 from collections.abc import Sequence
 
-from urlseq.sampler import Sampler, any_character, piece, shorten, syllables
-from urlseq.sources import is_held_out
+from urlseq.sampler import Sampler, any_character, is_held_out, piece, shorten, syllables
 
 
 def numbers(start: int, stop: int) -> Sampler:

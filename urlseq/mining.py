@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from urlseq.functions import answer
 from urlseq.inputs import mixture
 from urlseq.learned import LearnedCopy
-from urlseq.sampler import NOISES, Sampler, shorten
-from urlseq.sources import Inputs, is_held_out, sampler_of, texts_for
+from urlseq.sampler import NOISES, Sampler, is_held_out, shorten
+from urlseq.sources import Inputs, sampler_of, texts_for
 
 # How many inputs are tried at once; of the mistakes among them, the shortest is made smaller.
 TRIED_AT_ONCE = 1000

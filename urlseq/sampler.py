@@ -8,9 +8,22 @@ Every word is made up from syllables, or is one that the standards themselves us
 
 import random
 import string
+import zlib
 from collections.abc import Callable
 
 Sampler = Callable[[random.Random], str]
+
+# One text in sixteen is held out: never trained on, whatever source it comes from.
+HELD_OUT_SHARE = 16
+
+
+def is_held_out(text: str) -> bool:
+    """Whether a text belongs to validation: decided by its own bytes, so that no text is ever on both sides.
+
+    The empty text never does: it is one of a kind, and nothing else could teach what to make of it.
+    """
+    return bool(text) and zlib.crc32(text.encode()) % HELD_OUT_SHARE == 0
+
 
 LOWER, DIGITS, HEX = string.ascii_lowercase, string.digits, "0123456789abcdef"
 LETTERS_AND_DIGITS = string.ascii_letters + string.digits
@@ -32,7 +45,9 @@ ODD_SCHEMES = (  # with and without `//`, with and without `;params`, known to u
 ).split()
 # Letters of the scripts that URLs and host names are written in; each range of UTF-8 lengths is here.
 SCRIPTS = [(0xC0, 0x17F), (0x370, 0x3FF), (0x400, 0x4FF), (0x5D0, 0x5EA), (0x620, 0x64A), (0x900, 0x97F),
-           (0xE01, 0xE3A), (0x3041, 0x30FF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0x1F300, 0x1F6FF)]  # fmt: skip
+           (0xE01, 0xE3A), (0x3041, 0x30FF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0xFF10, 0xFF5A),
+           (0x1F300, 0x1F6FF)]  # fmt: skip
+RUNS = ["-", "-", "_", ".", "?", "*", "+", " ", "0", "A", "x", ",", "\\", "A,B,", "12"]
 # Characters whose compatibility form holds a delimiter: `urlparse` refuses them in a host.
 DECEPTIVE = (
     "\u2048\u2047\u2049\u2100\u2101\u2105\u2106\ufe13\ufe16\ufe55\ufe56\ufe5f\ufe6b\uff03\uff0f\uff1a\uff1f\uff20\u2a74"
@@ -146,9 +161,16 @@ def piece(rng: random.Random) -> str:
         return percent_encoded(rng)
     if chance < 0.97:
         return foreign(rng)
-    if chance < 0.985:
+    if chance < 0.98:
         return bracketed(rng)
+    if chance < 0.99:
+        return rng.choice(["", word(rng)]) + run(rng) + rng.choice(["", word(rng), number(rng)[:2] + "-"])
     return characters(rng, LETTERS_AND_DIGITS + "-._~!$&'()*+,=:@%", 1, 12)
+
+
+def run(rng: random.Random) -> str:
+    """One character many times over, or a few by turns: here attention has to count."""
+    return rng.choice(RUNS) * rng.randint(3, 20)
 
 
 # ---------------------------------------------------------------- parts
@@ -169,20 +191,27 @@ def host_name(rng: random.Random) -> str:
 
 
 def ipv6(rng: random.Random) -> str:
-    groups = [characters(rng, HEX, 1, 4) for _ in range(8)]
-    if rng.random() < 0.6:
-        start = rng.randint(0, 6)
-        end = rng.randint(start + 2, 8)
-        address = ":".join(groups[:start]) + "::" + ":".join(groups[end:])
-    else:
-        address = ":".join(groups)
+    """An IPv6 address in its brackets, in any of the forms that there are; one in four has a slip and is none."""
+    alphabet, (few, many) = rng.choice([HEX, HEX, "01", "000" + HEX]), rng.choice([(1, 4), (1, 4), (4, 4), (1, 1)])
+    groups = [characters(rng, alphabet, few, many) for _ in range(8)]
+    if rng.random() < 0.2:
+        groups[6:] = [ipv4(rng)]
+    if rng.random() < 0.25:
+        place = rng.randrange(len(groups))
+        groups[place : place + 1] = rng.choice([[], [groups[place], groups[0]], ["g"], [groups[place] + "00000"], [""]])
+    address = ":".join(groups)
+    if rng.random() < 0.5:
+        start = rng.randrange(len(groups))
+        address = ":".join(groups[:start]) + "::" + ":".join(groups[rng.randint(start, len(groups)) :])
+    if rng.random() < 0.3:
+        address = address.upper()
     chance = rng.random()
-    if chance < 0.1:
-        address = "::ffff:" + ipv4(rng)
-    elif chance < 0.2:
-        address += rng.choice(["%25eth0", "%" + word(rng), ":", "g", ":1"])
-    elif chance < 0.27:
-        address = rng.choice(["v1.", "vF.", "v", "v1f.x:", "vx."]) + word(rng)
+    if chance < 0.08:
+        address = rng.choice(["::1", "::", "::ffff:" + ipv4(rng), "fe80::" + groups[0]])
+    elif chance < 0.16:
+        address += rng.choice(["%25eth0", "%eth0", "%" + word(rng), "%25" + word(rng), "%", ":"])
+    elif chance < 0.20:
+        address = rng.choice(["v1.", "vF.", "v6a.", "v", "v1f.x:", "vx."]) + word(rng)
     return f"[{address}]"
 
 
@@ -193,9 +222,9 @@ def ipv4(rng: random.Random) -> str:
 def authority(rng: random.Random) -> str:
     chance = rng.random()
     host = (
-        host_name(rng) if chance < 0.92
-        else ipv4(rng) if chance < 0.94
-        else ipv6(rng) if chance < 0.97
+        host_name(rng) if chance < 0.89
+        else ipv4(rng) if chance < 0.91
+        else ipv6(rng) if chance < 0.975
         else rng.choice(["localhost", "", word(rng)])
     )  # fmt: skip
     chance = rng.random()
@@ -312,13 +341,24 @@ def scheme(rng: random.Random) -> str:
     return rng.choice([name.upper(), name.capitalize(), "".join(rng.choice([c, c.upper()]) for c in name)])
 
 
+def opaque(rng: random.Random) -> str:
+    """A URL without an authority, such as `mailto:` and `tel:` ones, whose parameters are as common as a path's are
+    rare.
+    """
+    if rng.random() < 0.2:
+        digits = "-".join(number(rng)[:4] for _ in range(rng.randint(1, 3)))
+        return f"tel:{digits}" + rng.choice(["", ";", f";{word(rng)}={piece(rng)}"])
+    rest = rng.choice([path(rng), segment(rng), f"{word(rng)}@{host_name(rng)}", number(rng)])
+    return f"{scheme(rng)}:{rest}"
+
+
 def url(rng: random.Random) -> str:
     """A realistic URL. About one in twenty is relative, or has no authority."""
     chance = rng.random()
     if chance < 0.94:
         text = f"{scheme(rng)}://{authority(rng)}{path(rng)}"
     elif chance < 0.955:
-        text = f"{scheme(rng)}:{rng.choice([path(rng), segment(rng), f'{word(rng)}@{host_name(rng)}', number(rng)])}"
+        text = opaque(rng)
     elif chance < 0.97:
         text = f"//{authority(rng)}{path(rng)}"
     elif chance < 0.985:
@@ -438,10 +478,16 @@ NOISES = [
 ]
 
 
+def near_deceptive(rng: random.Random) -> str:
+    """A character whose bytes are nearly those of a deceptive one; most are harmless."""
+    return chr(ord(rng.choice(DECEPTIVE)) + rng.randint(-256, 256))
+
+
 def odd_host(rng: random.Random) -> str:
     """A URL whose host holds what none should: brackets on their own or around no address, deceptive characters."""
     bits = ["[", "]", "[", "]", ":", "::", "@", "%", ".", "\\", "v1.", word(rng)[:3], number(rng)[:3], ipv4(rng),
-            ipv6(rng), ipv6(rng)[:-1], ipv6(rng)[1:], rng.choice(DECEPTIVE)]  # fmt: skip
+            ipv6(rng), ipv6(rng)[:-1], ipv6(rng)[1:],
+            rng.choice(DECEPTIVE), near_deceptive(rng), near_deceptive(rng)]  # fmt: skip
     host = "".join(rng.choices(bits, k=rng.randint(1, 4)))
     prefix = rng.choice(["", scheme(rng) + ":"])
     return f"{prefix}//{host}{rng.choice(['', '', '/', path(rng), '?' + query(rng), '#' + fragment(rng)])}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from urlseq.export import ExportError, answered, check, example_texts, saved_model_answers, write_saved_model
+from urlseq.export import ExportError, answered, check, saved_model_answers, texts_to_check, write_saved_model
 from urlseq.learned import LearnedCopy, copy_of
 
 # Where TensorFlow Serving looks for requests to replay before a version answers anyone.
@@ -32,10 +32,7 @@ def add_version(copy: LearnedCopy, folder: str | Path, texts: Sequence[str] | No
     if version is not None and version < 1:
         raise ValueError(f"Versions are numbered from 1, so {version} can't be one.")
     copy = copy_of(copy.model, copy.card, None)  # no function travels along: confidence alone decides about trust
-    texts = [text for text in (example_texts(copy, count) if texts is None else texts) if copy.refusal(text) is None]
-    texts = texts[:count]
-    if not texts:
-        raise ValueError(f"None of the texts to check with is one that {copy!r} takes.")
+    texts = texts_to_check(copy, texts, count)
     # TensorFlow Serving passes over what is no number.
     part = folder / f"{os.getpid()}.part"
     try:

@@ -13,21 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from urlseq.functions import Inverse, UnfitFunction, name_of
-from urlseq.sampler import Sampler
+from urlseq.sampler import Sampler, is_held_out
+from urlseq.tables import TableSampler
 from urlseq.vectorize import BadText, is_unicode, shown
 
 Inputs = Sampler | Sequence[str] | pa.Array | str | Path
-
-# One text in sixteen is held out: never trained on, whatever source it comes from.
-HELD_OUT_SHARE = 16
-
-
-def is_held_out(text: str) -> bool:
-    """Whether a text belongs to validation: decided by its own bytes, so that no text is ever on both sides.
-
-    The empty text never does: it is one of a kind, and nothing else could teach what to make of it.
-    """
-    return bool(text) and zlib.crc32(text.encode()) % HELD_OUT_SHARE == 0
 
 
 def sampler_of(inputs: Inputs) -> Sampler:
@@ -38,8 +28,6 @@ def sampler_of(inputs: Inputs) -> Sampler:
     if callable(inputs):
         return inputs
     if isinstance(inputs, str | Path) and Path(inputs).is_dir():
-        from urlseq.tables import TableSampler  # which imports this module
-
         return TableSampler(inputs)
     texts = read_texts(inputs) if isinstance(inputs, str | Path) else inputs
     texts = texts.to_pylist() if isinstance(texts, pa.Array | pa.ChunkedArray) else list(texts)

@@ -13,7 +13,6 @@ import random
 import re
 import shutil
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,8 +25,7 @@ import pyarrow.parquet as pq
 
 from urlseq.files import beside
 from urlseq.functions import LabelledText
-from urlseq.sampler import LOWER, SECOND_LEVEL, characters, host_name, urls
-from urlseq.sources import HELD_OUT_SHARE
+from urlseq.sampler import LOWER, SECOND_LEVEL, characters, host_name, is_held_out, urls
 
 COMMON_CRAWL = "https://data.commoncrawl.org"
 # Rows drawn from one row group before another one is chosen.
@@ -248,7 +246,7 @@ class TableSampler:
     @staticmethod
     def is_held_out(text: str) -> bool:
         """Whether a URL belongs to validation: its host decides, so that no host is ever on both sides."""
-        return zlib.crc32(host_of(text).encode()) % HELD_OUT_SHARE == 0
+        return is_held_out(host_of(text))
 
 
 AUTHORITY = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//(?:[^/?#]*@)?(\[[^\]/?#]*\]|[^/?#:]*)")
