@@ -2,13 +2,16 @@
 
 import argparse
 import importlib
+import time
 
 # What says most comes first; each of them is a script of its own, too.
 NAMES = [
     "accuracy",
     "learning",
+    "training_speed",
     "decoding",
     "page",
+    "export_sizes",
     "gallery",
     "mining",
     "serving",
@@ -23,7 +26,9 @@ NAMES = [
 def main(quick: bool, names: list[str]) -> None:
     for name in names:
         print(f"\n## {name}\n", flush=True)
+        start = time.monotonic()
         importlib.import_module(f"benchmarks.{name}").main(quick)
+        print(f"\n{name}: {(time.monotonic() - start) / 60:.1f} minutes", flush=True)
 
 
 if __name__ == "__main__":
