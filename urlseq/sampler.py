@@ -440,6 +440,21 @@ def scrambled(rng: random.Random, text: str) -> str:
     return "".join(pieces)
 
 
+def spaced(rng: random.Random, text: str) -> str:
+    """Blanks at an end or within: `urlparse` strips some, drops others, and keeps the rest."""
+    place = rng.choice([0, 0, len(text), rng.randint(0, len(text))])
+    blanks = characters(rng, "  \t\n\r\x01\x0b\x1f", 1, 4)
+    return text[:place] + blanks + text[place:] + (rng.choice(blanks) if rng.random() < 0.3 else "")
+
+
+def slashed(rng: random.Random, text: str) -> str:
+    """One slash made several, or turned; how many there are at the start decides whether a host follows."""
+    places = [place for place, character in enumerate(text) if character == "/"] or [0]
+    place = rng.choice([places[0], rng.choice(places)])
+    slashes = rng.choice(["//", "///", "////", "\\", "/\\", "\\\\"])
+    return (text[:place] if rng.random() < 0.6 else "") + slashes + text[place + 1 :]
+
+
 def recased(rng: random.Random, text: str) -> str:
     return rng.choice([text.upper(), text.title(), text.swapcase()])
 
@@ -471,6 +486,8 @@ NOISES = [
     stuttered,
     stuttered,
     scrambled,
+    spaced,
+    slashed,
     recased,
     random_text,
     random_segments,
