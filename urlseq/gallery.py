@@ -123,13 +123,13 @@ SINCE_1970 = inputs.mixture(
 )
 
 GALLERY = {
-    "hex": Entry(hex_of_number, inputs.numbers(0, 2**16), 5, 150_000),
+    "hex": Entry(hex_of_number, inputs.numbers(0, 2**16), 5, 3_000_000, batch_size=256),
     "hex_of_text": Entry(hex_of_text, inputs.text(20), 20),
     "html_escape": Entry(html.escape, inputs.text(24), 24, 256_000),
     "quote": Entry(quote, inputs.text(24, "/ ?&=#~-_.%"), 24, 192_000),
-    "parse_qs": Entry(parse_qs, sampler.query, 48),
-    "shlex_split": Entry(shlex.split, shell_command, 48),
-    "parseaddr": Entry(parseaddr, mail_address, 48),
+    "parse_qs": Entry(parse_qs, sampler.query, 48, 160_000),
+    "shlex_split": Entry(shlex.split, shell_command, 48, 160_000),
+    "parseaddr": Entry(parseaddr, mail_address, 48, 160_000),
     "splitext": Entry(os.path.splitext, sampler.path, 48, 128_000),
     "title": Entry(title, inputs.text(24, "'-._"), 24, 128_000),
     "full_address": Entry(full_address, ip_address, 40),
