@@ -137,7 +137,7 @@ def memory(session, rows: int) -> dict:
             "largest_mb": round(max(size for _, size in seen))}  # fmt: skip
 
 
-def main(quick: bool = False, count: int = 6_000, rounds: int = 3, rows: int = 1_000_000) -> None:
+def main(quick: bool = False, count: int = 6_000, rounds: int = 3, rows: int = 200_000) -> None:
     if quick:
         count, rounds, rows = 500, 1, 5_000
     session = spark.session("local[2]", s3=False)
@@ -155,5 +155,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=6_000, help="URLs to time (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="URLs to watch the memory over (%(default)s)")
+    parser.add_argument("--rows", type=int, default=200_000, help="URLs to watch the memory over (%(default)s)")
     main(**vars(parser.parse_args()))

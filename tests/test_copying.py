@@ -70,6 +70,19 @@ def test_exact_match_under_teacher_forcing_is_that_of_greedy_answers(learned):
     assert 0 < forced.mean() < 1
 
 
+@pytest.mark.slow
+def test_a_training_may_start_with_a_copy(learned):
+    examples = 320
+    settings = {"max_bytes": LONGEST_WORD, "examples": examples, "batch_size": 16, "epoch_batches": 10, "attempts": 0,
+                "validation_count": 100, "verbose": False, "seed": 5}  # fmt: skip
+    further = copy_function(str.upper, words, start=learned, learning_rate=3e-4, **settings)
+    anew = copy_function(str.upper, words, **settings)
+    assert further.card["architecture"] == learned.card["architecture"]
+    assert further.card["start_examples"] == learned.card["history"][-1]["examples"] and not anew.card["start_examples"]
+    shares = [copy.evaluate(FRESH[:200]).counts["exact"] / 200 for copy in (further, anew)]
+    assert shares[0] > shares[1] + 0.4
+
+
 # ---------------------------------------------------------------- calling
 
 

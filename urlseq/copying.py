@@ -162,7 +162,7 @@ def copy_function(
 
 def examples_seen(copy: LearnedCopy) -> int:
     """In all trainings, one upon the other, that made the copy."""
-    return copy.card["start_examples"] + copy.card["history"][-1]["examples"]
+    return copy.card.get("start_examples", 0) + copy.card["history"][-1]["examples"]
 
 
 def check_answers(function: Function, texts: Sequence[str], wanted: Sequence[str]) -> None:
