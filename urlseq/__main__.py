@@ -1,4 +1,4 @@
-"""The command line: `python -m urlseq` learns to copy `urlparse`; `copy`, `call` and `evaluate` do the rest.
+"""The command line: `python -m urlseq` learns to copy `urlparse`; its commands do the rest, such as `copy` and `call`.
 
 Results go to standard output (JSON lines where a pipe may want them), everything else to standard error.
 Exit codes: 0 done, 1 it could not be done (one line says why), 2 the command's words are off, 130 interrupted.
