@@ -121,8 +121,9 @@ def copy_function(
         "batch_size": batch_size,
         "epoch_batches": epoch_batches,
         "seed": seed,
-        # Another sampler under the same name must not go on with this one's state.
+        # Another sampler under the same name, or another start, must not go on with this one's state.
         "held_out": hashlib.sha256(json.dumps([held_out, wanted]).encode()).hexdigest(),
+        "start": start and hashlib.sha256(b"".join(map(np.ascontiguousarray, start.model.get_weights()))).hexdigest(),
     }
     watch = list(attempts) if not isinstance(attempts, int) else held_out[:attempts]
     state = Path(folder) / "training.npz" if folder is not None else None
@@ -140,7 +141,7 @@ def copy_function(
     )
     card = {
         "format": FORMAT,
-        **{name: value for name, value in settings.items() if name != "held_out"},
+        **{name: value for name, value in settings.items() if name not in ("held_out", "start")},
         "bytes_seen": np.flatnonzero(batches.bytes_seen).tolist(),
         "longest_answer": batches.longest_answer,
         "threshold": 1.0,
