@@ -34,20 +34,21 @@ def main(quick: bool = False) -> None:
     def in_graph(batch: list[str]) -> list[str]:
         return to_texts(decode(tf.constant(to_matrix(batch).astype("int32")))["answer"].numpy())
 
-    ways = {  # how, and how many URLs it is asked for
-        "`slow_greedy`": (few, lambda: [slow_greedy(copied.model, text) for text in few]),
-        "the graph, one by one": (texts[:100], lambda: [in_graph([text])[0] for text in texts[:100]]),
-        "numpy, in batches": (texts, lambda: [prediction.text for prediction in copied.predict(texts)]),
-        "the graph, in batches": (texts, lambda: sum(map(in_graph, batches), [])),
-        "SavedModel, texts in, JSON out": (texts, lambda: served(text=tf.constant(texts))["json"].numpy().tolist()),
-        "`urlparse` itself": (texts, lambda: [urlparse(text) for text in texts * 100]),
+    ways = {  # what is asked, and how
+        "`slow_greedy`": (few, lambda asked: [slow_greedy(copied.model, text) for text in asked]),
+        "the graph, one by one": (texts[:100], lambda asked: [in_graph([text])[0] for text in asked]),
+        "numpy, in batches": (texts, lambda asked: [prediction.text for prediction in copied.predict(asked)]),
+        "the graph, in batches": (texts, lambda asked: [in_graph(batch) for batch in batches]),
+        "SavedModel, texts in, JSON out": (texts, lambda asked: served(text=tf.constant(asked))["json"].numpy()),
+        "`urlparse` itself": (texts * 100, lambda asked: [urlparse(text) for text in asked]),
     }
-    assert ways["`slow_greedy`"][1]() == [prediction.text for prediction in copied.predict(few)], "they differ"
+    slowly, at_once = ways["`slow_greedy`"][1], ways["numpy, in batches"][1]
+    assert slowly(few) == at_once(few), "they differ"
     rates = {}
     for name, (asked, answer) in ways.items():
-        answer()  # the first call also makes the kernels
-        count = len(asked) * (100 if name == "`urlparse` itself" else 1)
-        rates[name] = [count / value for value in seconds(answer, 2 if quick or asked is few else 5)]
+        answer(asked)  # the first call also makes the kernels
+        times = seconds(lambda asked=asked, answer=answer: answer(asked), 2 if quick or asked is few else 5)
+        rates[name] = [len(asked) / value for value in times]
     slowest = statistics.median(rates["`slow_greedy`"])
     rows = [[name, f"{len(ways[name][0]):,}", spread(of), f"{statistics.median(of) / slowest:,.0f}"]
             for name, of in rates.items()]  # fmt: skip

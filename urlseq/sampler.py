@@ -342,9 +342,7 @@ def scheme(rng: random.Random) -> str:
 
 
 def opaque(rng: random.Random) -> str:
-    """A URL without an authority, such as `mailto:` and `tel:` ones, whose parameters are as common as a path's are
-    rare.
-    """
+    """A URL without an authority, such as `mailto:` and `tel:` ones; parameters are common in the latter."""
     if rng.random() < 0.2:
         digits = "-".join(number(rng)[:4] for _ in range(rng.randint(1, 3)))
         return f"tel:{digits}" + rng.choice(["", ";", f";{word(rng)}={piece(rng)}"])
