@@ -25,6 +25,14 @@ def test_functions(function, text, value):
     assert function(text) == value
 
 
+@pytest.mark.parametrize("answer, days", [
+    ('"1998-09-09T07:05"', 0), ('"1998-09-08T19:05"', 0.5), ('"1998-09-10T07:05"', 1),
+    ('"1998-13-10T07:05"', 36_525), ('"1998', 36_525), ("12", 36_525), ('{"error":"ValueError"}', 36_525),
+])  # fmt: skip
+def test_days_off(answer, days):
+    assert gallery.days_off(answer, "1998-09-09T07:05") == days
+
+
 @pytest.mark.parametrize("name", GALLERY)
 def test_inputs_suit_the_function(name):
     entry = GALLERY[name]

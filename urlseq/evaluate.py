@@ -207,13 +207,13 @@ def attempt(text: str, wanted: str, got: str) -> str:
     return f"  {text}\n    ✗ {got}\n      {marked(wanted, got)}\n      {wanted}"
 
 
-class Attempts(keras.callbacks.Callback):
-    """Shows at the end of each epoch what the copy makes of a few texts, mistakes marked."""
+class Asked(keras.callbacks.Callback):
+    """Asks the copy the same questions at the end of each epoch, and keeps its answers: texts [epoch][question]."""
 
-    def __init__(self, function: Function, texts: Sequence[str], limit: int = 400, every: int = 1):
+    def __init__(self, questions: Sequence[str], limit: int = 400, every: int = 1):
         super().__init__()
-        self.texts, self.wanted = list(texts), answers(function, texts)
-        self.limit, self.every, self.decoder = limit, every, None
+        self.questions, self.limit, self.every = list(questions), limit, every
+        self.answers, self.decoder = [], None
 
     def on_epoch_end(self, epoch, logs=None):
         if epoch % self.every:
@@ -221,7 +221,18 @@ class Attempts(keras.callbacks.Callback):
         # The decoder's Keras model is made once; only its copy of the weights is new each epoch.
         self.decoder = self.decoder or GreedyDecoder(self.model)
         self.decoder.read_weights()
-        for text, wanted, got in zip(
-            self.texts, self.wanted, self.decoder(to_matrix(self.texts), self.limit).texts, strict=True
-        ):
-            print(attempt(text, wanted, got), flush=True)
+        self.answers.append(self.decoder(to_matrix(self.questions), self.limit).texts)
+
+
+class Attempts(Asked):
+    """Shows at the end of each epoch what the copy makes of a few texts, mistakes marked."""
+
+    def __init__(self, function: Function, texts: Sequence[str], limit: int = 400, every: int = 1):
+        super().__init__(texts, limit, every)
+        self.wanted = answers(function, texts)
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if epoch % self.every == 0:
+            for attempted in zip(self.questions, self.wanted, self.answers[-1], strict=True):
+                print(attempt(*attempted), flush=True)

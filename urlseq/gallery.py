@@ -16,6 +16,8 @@ from urlseq import inputs, sampler
 from urlseq.functions import Function
 from urlseq.sampler import Sampler
 
+DAY = datetime.timedelta(days=1)
+
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -80,6 +82,14 @@ def seconds_in_hex(text: str) -> str:
     """The seconds since 1970 in hexadecimal, as a computer's clock counts them, in UTC."""
     moment = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC)
     return f"{int(moment.timestamp()):x}"
+
+
+def days_off(answer: str, date: str) -> float:
+    """How far from a date the text of an answer is, in days; a century for what is no date at all."""
+    try:
+        return abs((datetime.datetime.fromisoformat(json.loads(answer)) - datetime.datetime.fromisoformat(date)) / DAY)
+    except (TypeError, ValueError):
+        return 36_525.0
 
 
 # ---------------------------------------------------------------- inputs that only they need
