@@ -1,19 +1,26 @@
-"""The gallery: each function of `urlseq.gallery` learned and measured on held-out inputs, the hopeless ones, too."""
+"""The gallery: each function of `urlseq.gallery` learned and measured on held-out inputs, the hopeless ones, too.
+
+Each is learned on one core, and as many at a time as there are cores.
+"""
 
 import argparse
 import json
 import time
 from pathlib import Path
 
-from benchmarks.common import RESULTS, keep, machine, table
-from urlseq.copying import copy_function
-from urlseq.gallery import GALLERY, Entry
+from benchmarks.common import RESULTS, keep, machine, side_by_side, table
+from urlseq.gallery import GALLERY
 
 FOLDER = Path("runs/gallery")
 
 
-def learn(name: str, entry: Entry, examples: int) -> dict:
+def learn(name: str, examples: int | None) -> dict:
     """Trains one copy, keeps it in `runs/gallery`, and returns what was measured."""
+    from urlseq.copying import copy_function
+
+    entry = GALLERY[name]
+    folder = FOLDER / (name if examples is None else f"{name}-{examples}")
+    examples = examples or entry.examples
     started = time.monotonic()
     function = {"inverse" if entry.inverse else "function": entry.function}
     copy = copy_function(
@@ -22,8 +29,9 @@ def learn(name: str, entry: Entry, examples: int) -> dict:
         examples=examples,
         batch_size=entry.batch_size,
         epoch_batches=25_600 // entry.batch_size,
-        folder=FOLDER / name,
+        folder=folder,
         attempts=0,
+        verbose=False,
         **function,
     )
     return copy.card["held_out"] | {
@@ -43,14 +51,15 @@ def shown(name: str, result: dict) -> list[str]:
 
 def main(quick: bool = False, names: list[str] | None = None, examples: int | None = None) -> None:
     examples = 3_200 if quick else examples
-    path = RESULTS / "gallery.json"
-    for name in names or GALLERY:
-        entry = GALLERY[name]
-        result = learn(name, entry, examples or entry.examples)
-        if examples is None:  # read just now: another function may have been learned at the same time
+    path, rows = RESULTS / "gallery.json", []
+    longest_first = sorted(names or GALLERY, key=lambda name: -GALLERY[name].examples)
+    for name, result in side_by_side(learn, longest_first, examples):
+        if examples is None:  # read just now: another run may have kept a function meanwhile
             known = json.loads(path.read_text())["result"] if path.exists() else {}
             keep("gallery", known | {name: result})
-        print(table(["", "exact on held-out inputs", "95 % interval", "examples", "minutes"], [shown(name, result)]))
+        rows.append(shown(name, result))
+        print(" | ".join(rows[-1]), flush=True)
+    print(table(["", "exact on held-out inputs", "95 % interval", "examples", "minutes"], rows))
     print(machine())
 
 

@@ -7,14 +7,13 @@ are not.
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Callable
 from urllib.parse import urlparse
 
 import keras
 from keras import layers, ops
 
-from benchmarks.common import keep, machine, table
+from benchmarks.common import keep, machine, side_by_side, table
 from urlseq.functions import answers
 from urlseq.model import Architecture, build_model, capped_crossentropy, masked_crossentropy
 from urlseq.sampler import urls
@@ -80,7 +79,8 @@ def fits(text: str) -> bool:
     return len(text.encode()) <= MAX_BYTES
 
 
-def learn(variant: Variant, validation: Validation, examples: int) -> dict:
+def learn(name: str, real: list[str], examples: int) -> dict:
+    variant, validation = VARIANTS[name], Validation(real, answers(urlparse, real))
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
     model = variant.build()
@@ -105,16 +105,12 @@ def reached(curve: list, share: float) -> str:
 def main(quick: bool = False) -> None:
     real = [text for text in registry_urls() if fits(text)]
     real = real[:: len(real) // VALIDATION][:VALIDATION]
-    validation = Validation(real, answers(urlparse, real))
     examples = 12_800 if quick else EXAMPLES
-    found, rows = {}, []
-    for name, variant in VARIANTS.items():
-        result = found[name] = learn(variant, validation, examples)
-        exact = round(result["best"] * len(real))
-        rows.append([name, f"{result['weights']:,}", f"{exact / len(real):.2%} ({exact:,} of {len(real):,})",
-                     *(reached(result["curve"], share) for share in (0.99, 0.999)),
-                     f"{result['curve'][-1][1]:.1f}"])  # fmt: skip
-        print(rows[-1], file=sys.stderr, flush=True)
+    found, rows = dict(side_by_side(learn, VARIANTS, real, examples)), []
+    for name in VARIANTS:
+        curve, exact = found[name]["curve"], round(found[name]["best"] * len(real))
+        rows.append([name, f"{found[name]['weights']:,}", f"{exact / len(real):.2%} ({exact:,} of {len(real):,})",
+                     *(reached(curve, share) for share in (0.99, 0.999)), f"{curve[-1][1]:.1f}"])  # fmt: skip
     head = ["", "weights", f"exact, real URLs, best of {examples:,} examples", "99 % after", "99.9 % after", "minutes"]
     print(machine(), table(head, rows), sep="\n\n")
     if not quick:

@@ -8,42 +8,56 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from benchmarks.accuracy import EDGES, LISTS, edge_cases
-from benchmarks.common import keep, machine, reference_urls, table
+from benchmarks.common import keep, machine, reference_urls, side_by_side, table
 from urlseq import load, urls
 from urlseq.copying import copy_function
+from urlseq.learned import LearnedCopy
 from urlseq.mining import hard_inputs, with_hard_inputs
 from urlseq.sources import registry_urls
 
 FOLDER = Path("runs/mining")
+ARMS = ["before", "more of the same", "with its mistakes"]
+
+
+def real_texts(copy: LearnedCopy) -> dict[str, list[str]]:
+    texts = {name: reference_urls(name) for name in LISTS} | {"bioregistry": registry_urls()}
+    texts |= {f"edge cases, {name}": edge_cases(name) for name in EDGES}
+    return {name: [text for text in of if copy.refusal(text) is None] for name, of in texts.items() if of}
+
+
+def arm(name: str, start: Path, share: float, settings: dict) -> dict:
+    """Trains the copy on in one of the ways, and counts what it then gets wrong."""
+    copy = load(start)
+    sampler = urls(copy.max_bytes)
+    if name != "before":
+        inputs = with_hard_inputs(copy, sampler, share) if name == "with its mistakes" else sampler
+        folder = FOLDER / name.replace(" ", "_")
+        copy = copy_function(urlparse, inputs, start=copy, folder=folder, max_bytes=copy.max_bytes, attempts=0,
+                             verbose=False, **settings)  # fmt: skip
+    return {
+        "wrong": {where: len(copy.evaluate(texts).mistakes()) for where, texts in real_texts(copy).items()},
+        # The sampler again, with another seed: how rare its mistakes have become.
+        "found": len(hard_inputs(copy, sampler, draws=20_000, seed=1)),
+    }
 
 
 def main(quick: bool = False, start: str | None = None, examples: int = 64_000, learning_rate: float = 1e-3,
          share: float = 0.3) -> None:  # fmt: skip
     examples = examples // 20 if quick else examples
-    copy = load(start) if start else copy_function(urlparse, examples=2 * examples, attempts=0)
-    real = {name: reference_urls(name) for name in LISTS} | {"bioregistry": registry_urls()}
-    real |= {f"edge cases, {name}": edge_cases(name) for name in EDGES}
-    real = {name: [text for text in texts if copy.refusal(text) is None] for name, texts in real.items() if texts}
-    sampler = urls(copy.max_bytes)
-    budget = {"examples": examples, "learning_rate": learning_rate, "max_bytes": copy.max_bytes, "attempts": 0}
-    arms = {"before": copy}
-    for name, inputs in {
-        "more of the same": sampler,
-        "with its mistakes": with_hard_inputs(copy, sampler, share),
-    }.items():
-        arms[name] = copy_function(urlparse, inputs, start=copy, folder=FOLDER / name.replace(" ", "_"), **budget)
-    wrong = {name: {where: len(arm.evaluate(texts).mistakes()) for where, texts in real.items()}
-             for name, arm in arms.items()}  # fmt: skip
-    # The sampler again, with another seed: how rare its mistakes have become.
-    found = {name: len(hard_inputs(arm, sampler, draws=20_000, seed=1)) for name, arm in arms.items()}
-    lines = [[where, f"{len(texts):,}", *(wrong[name][where] for name in arms)] for where, texts in real.items()]
-    lines.append(["all", f"{sum(map(len, real.values())):,}", *(sum(wrong[name].values()) for name in arms)])
-    lines.append(["sampler and mutations, 20,000 draws", "", *found.values()])
-    print(machine(), table(["wrong answers", "URLs", *arms], lines), sep="\n\n")
-    counts = {where: len(texts) for where, texts in real.items()}
-    settings = {"examples": examples, "learning_rate": learning_rate, "share": share}
+    if start is None:
+        start = FOLDER / "start"
+        copy_function(urlparse, examples=2 * examples, attempts=0, folder=start)
+    settings = {"examples": examples, "learning_rate": learning_rate}
+    done = dict(side_by_side(arm, ARMS[::-1], start, share, settings))
+    counts = {where: len(texts) for where, texts in real_texts(load(start)).items()}
+    wrong = {name: done[name]["wrong"] for name in ARMS}
+    lines = [[where, f"{count:,}", *(wrong[name][where] for name in ARMS)] for where, count in counts.items()]
+    lines.append(["all", f"{sum(counts.values()):,}", *(sum(wrong[name].values()) for name in ARMS)])
+    lines.append(["sampler and mutations, 20,000 draws", "", *(done[name]["found"] for name in ARMS)])
+    print(machine(), table(["wrong answers", "URLs", *ARMS], lines), sep="\n\n")
     if not quick:
-        keep("mining", settings | {"counts": counts, "wrong": wrong, "found": found})
+        found = {name: done[name]["found"] for name in ARMS}
+        keep("mining", settings | {"share": share, "counts": counts, "wrong": wrong, "found": found})
 
 
 if __name__ == "__main__":
