@@ -104,9 +104,11 @@ def percent_encoded(rng: random.Random) -> str:
 
 def word(rng: random.Random) -> str:
     """One word as people write it into paths: lower case, mostly; some with a suffix; some capitalized."""
-    made = syllables(rng, 1, 3)
-    if rng.random() < 0.3:
-        made += rng.choice(SUFFIXES)
+    chance = rng.random()
+    if chance < 0.04:
+        made = characters(rng, LOWER, 1, 2)
+    else:
+        made = syllables(rng, 1, 3) + (rng.choice(SUFFIXES) if chance < 0.33 else "")
     chance = rng.random()
     return made.capitalize() if chance < 0.12 else made.upper() if chance < 0.16 else made
 
@@ -346,7 +348,7 @@ def opaque(rng: random.Random) -> str:
     if rng.random() < 0.2:
         digits = "-".join(number(rng)[:4] for _ in range(rng.randint(1, 3)))
         return f"tel:{digits}" + rng.choice(["", ";", f";{word(rng)}={piece(rng)}"])
-    rest = rng.choice([path(rng), segment(rng), f"{word(rng)}@{host_name(rng)}", number(rng)])
+    rest = rng.choice([path(rng), segment(rng), f"{word(rng)}@{host_name(rng)}", number(rng), ""])
     return f"{scheme(rng)}:{rest}"
 
 
