@@ -263,13 +263,16 @@ def path(rng: random.Random) -> str:
     elif chance < 0.55:
         text += "/"
     if rng.random() < 0.05:
-        params = rng.choice(
-            [f";jsessionid={characters(rng, HEX.upper(), 8, 32)}", f";{word(rng)}={piece(rng)}", ";", f";{piece(rng)}"]
-        )
         # `;params` belong to the last segment alone, so elsewhere they stay in the path.
         cut = rng.choice([len(text), len(text), text.find("/", 1) if text.find("/", 1) > 0 else len(text)])
-        text = text[:cut] + params + text[cut:]
+        text = text[:cut] + params(rng) + text[cut:]
     return text
+
+
+def params(rng: random.Random) -> str:
+    return rng.choice(
+        [f";jsessionid={characters(rng, HEX.upper(), 8, 32)}", f";{word(rng)}={piece(rng)}", ";", f";{piece(rng)}"]
+    )
 
 
 def query(rng: random.Random) -> str:
@@ -365,6 +368,8 @@ def url(rng: random.Random) -> str:
         text = rng.choice([authority(rng), ""]) + path(rng)
     else:
         text = rng.choice([path(rng).lstrip("/"), "", segment(rng)])
+    if rng.random() < 0.05:
+        text += params(rng)
     if rng.random() < 0.35:
         text += "?" + query(rng)
     if rng.random() < 0.18:
