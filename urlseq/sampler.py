@@ -515,10 +515,24 @@ def odd_host(rng: random.Random) -> str:
     return f"{prefix}//{host}{rng.choice(['', '', '/', path(rng), '?' + query(rng), '#' + fragment(rng)])}"
 
 
+def tiny(rng: random.Random) -> str:
+    """A URL of very few characters: each of its parts may be missing, empty, or as short as can be."""
+
+    def bit() -> str:
+        return characters(rng, LETTERS_AND_DIGITS + "-.", 0, 2)
+
+    start = rng.choice(["", "", f"{bit()}:", f"{scheme(rng)}:"])
+    text = start + rng.choice(["", "//", f"//{bit()}"]) + rng.choice(["", "/", f"/{bit()}", f"/{bit()}/{bit()}"])
+    return text + "".join(mark + bit() for mark in ";?#" if rng.random() < 0.4)
+
+
 def noisy_url(rng: random.Random) -> str:
-    """A URL with one kind of noise, or with two, one upon the other; or one with an odd host."""
-    if rng.random() < 0.06:
+    """A URL with one kind of noise, or with two, one upon the other; or one with an odd host, or a tiny one."""
+    chance = rng.random()
+    if chance < 0.06:
         return odd_host(rng)
+    if chance < 0.10:
+        return tiny(rng)
     text = url(rng)
     for _ in range(rng.choice([1, 1, 2])):
         text = rng.choice(NOISES)(rng, text)
