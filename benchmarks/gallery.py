@@ -50,7 +50,8 @@ def shown(name: str, result: dict) -> list[str]:
 
 
 def main(quick: bool = False, names: list[str] | None = None, examples: int | None = None) -> None:
-    examples = 3_200 if quick else examples
+    if quick:
+        names, examples = names or ["hex_of_text", "dates_in_hex", "roman", "checksum"], 3_200
     path, rows = RESULTS / "gallery.json", []
     longest_first = sorted(names or GALLERY, key=lambda name: -GALLERY[name].examples)
     for name, result in side_by_side(learn, longest_first, examples):
