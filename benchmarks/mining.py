@@ -1,7 +1,4 @@
-"""What mining gives: the same copy trained further on the same number of examples, with its mistakes and without.
-
-It begins with a copy that has not learned for long, or with the one in `--start`.
-"""
+"""What mining gives: a copy trained further on the same number of examples, with its mistakes and without."""
 
 import argparse
 from pathlib import Path
@@ -19,41 +16,41 @@ FOLDER = Path("runs/mining")
 ARMS = ["before", "more of the same", "with its mistakes"]
 
 
-def real_texts(copy: LearnedCopy) -> dict[str, list[str]]:
+def real_texts(copy: LearnedCopy, most: int | None) -> dict[str, list[str]]:
+    """Lists of real URLs and edge cases, no more than so many of each."""
     texts = {name: reference_urls(name) for name in LISTS} | {"bioregistry": registry_urls()}
     texts |= {f"edge cases, {name}": edge_cases(name) for name in EDGES}
-    return {name: [text for text in of if copy.refusal(text) is None] for name, of in texts.items() if of}
+    return {name: [text for text in of if copy.refusal(text) is None][:most] for name, of in texts.items() if of}
 
 
-def arm(name: str, start: Path, share: float, settings: dict) -> dict:
+def arm(name: str, start: str, share: float, settings: dict, most: int | None, draws: int) -> dict:
     """Trains the copy on in one of the ways, and counts what it then gets wrong."""
     copy = load(start)
     sampler = urls(copy.max_bytes)
     if name != "before":
         inputs = with_hard_inputs(copy, sampler, share) if name == "with its mistakes" else sampler
-        folder = FOLDER / name.replace(" ", "_")
+        folder = FOLDER / f"{name.replace(' ', '_')}-{settings['examples']}"
         copy = copy_function(urlparse, inputs, start=copy, folder=folder, max_bytes=copy.max_bytes, attempts=0,
                              verbose=False, **settings)  # fmt: skip
     return {
-        "wrong": {where: len(copy.evaluate(texts).mistakes()) for where, texts in real_texts(copy).items()},
+        "wrong": {where: len(copy.evaluate(texts).mistakes()) for where, texts in real_texts(copy, most).items()},
         # The sampler again, with another seed: how rare its mistakes have become.
-        "found": len(hard_inputs(copy, sampler, draws=20_000, seed=1)),
+        "found": len(hard_inputs(copy, sampler, draws=draws, seed=1)),
     }
 
 
-def main(quick: bool = False, start: str | None = None, examples: int = 64_000, learning_rate: float = 1e-3,
+def main(quick: bool = False, start: str = "urlparse", examples: int = 160_000, learning_rate: float = 2e-3,
          share: float = 0.3) -> None:  # fmt: skip
-    examples = examples // 20 if quick else examples
-    if start is None:
-        start = FOLDER / "start"
-        copy_function(urlparse, examples=2 * examples, attempts=0, folder=start)
+    most, draws = None, 20_000
+    if quick:
+        examples, most, draws = examples // 50, 200, 1_000
     settings = {"examples": examples, "learning_rate": learning_rate}
-    done = dict(side_by_side(arm, ARMS[::-1], start, share, settings))
-    counts = {where: len(texts) for where, texts in real_texts(load(start)).items()}
+    done = dict(side_by_side(arm, ARMS[::-1], start, share, settings, most, draws))
+    counts = {where: len(texts) for where, texts in real_texts(load(start), most).items()}
     wrong = {name: done[name]["wrong"] for name in ARMS}
     lines = [[where, f"{count:,}", *(wrong[name][where] for name in ARMS)] for where, count in counts.items()]
     lines.append(["all", f"{sum(counts.values()):,}", *(sum(wrong[name].values()) for name in ARMS)])
-    lines.append(["sampler and mutations, 20,000 draws", "", *(done[name]["found"] for name in ARMS)])
+    lines.append([f"sampler and mutations, {draws:,} draws", "", *(done[name]["found"] for name in ARMS)])
     print(machine(), table(["wrong answers", "URLs", *ARMS], lines), sep="\n\n")
     if not quick:
         found = {name: done[name]["found"] for name in ARMS}
@@ -62,8 +59,8 @@ def main(quick: bool = False, start: str | None = None, examples: int = 64_000, 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--start", help="a copy to begin with (default: one learns here, for twice the examples)")
-    parser.add_argument("--examples", type=int, default=64_000)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--start", default="urlparse", help="a shipped copy, or a folder (%(default)s)")
+    parser.add_argument("--examples", type=int, default=160_000)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--share", type=float, default=0.3)
     main(**vars(parser.parse_args()))
