@@ -5,11 +5,15 @@ Each is learned on one core, and as many at a time as there are cores.
 
 import argparse
 import json
+import random
 import time
 from pathlib import Path
 
 from benchmarks.common import RESULTS, keep, machine, side_by_side, table
 from urlseq.gallery import GALLERY
+from urlseq.learned import LearnedCopy
+from urlseq.sampler import Sampler
+from urlseq.sources import texts_for
 
 FOLDER = Path("runs/gallery")
 
@@ -34,6 +38,9 @@ def learn(name: str, examples: int | None) -> dict:
         verbose=False,
         **function,
     )
+    if entry.measured_on:
+        measure(copy, entry.measured_on)
+        copy.save(folder)
     return copy.card["held_out"] | {
         "function": copy.card["function"],
         "minutes": round((time.monotonic() - started) / 60, 1),
@@ -41,6 +48,13 @@ def learn(name: str, examples: int | None) -> dict:
         "weights": copy.model.count_params(),
         "curve": [[epoch["examples"], epoch["val_exact"]] for epoch in copy.card["history"]],
     }
+
+
+def measure(copy: LearnedCopy, sampler: Sampler) -> None:
+    """Calibrates the copy on other inputs than those that it learned from, held-out ones as well."""
+    rng = random.Random("measured")
+    texts = texts_for(sampler, rng, 10_000, held_out=True, check=lambda text: copy.refusal(text) is None)
+    copy.calibrate(list(dict.fromkeys(texts)))
 
 
 def shown(name: str, result: dict) -> list[str]:

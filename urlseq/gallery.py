@@ -21,7 +21,10 @@ DAY = datetime.timedelta(days=1)
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A function of the gallery; as `inverse`, its inverse is learned, from what it makes of the inputs."""
+    """A function of the gallery; as `inverse`, its inverse is learned, from what it makes of the inputs.
+
+    Where the inputs to learn from have something rare made common, `measured_on` has the ordinary ones.
+    """
 
     function: Function
     inputs: Sampler
@@ -29,6 +32,7 @@ class Entry:
     examples: int = 64_000
     inverse: bool = False
     batch_size: int = 32
+    measured_on: Sampler | None = None
 
 
 # ---------------------------------------------------------------- functions that are no one-word names
@@ -145,7 +149,13 @@ GALLERY = {
     "shlex_split": Entry(shlex.split, shell_command, 48, 160_000),
     "parseaddr": Entry(parseaddr, mail_address, 48, 160_000),
     "splitext": Entry(os.path.splitext, sampler.path, 48, 256_000),
-    "title": Entry(title, inputs.text(24, "'-._" * (len(CASED) // 4) + CASED), 24, 384_000),
+    "title": Entry(
+        title,
+        inputs.text(24, "'-._" * (len(CASED) // 4) + CASED),
+        24,
+        640_000,
+        measured_on=inputs.text(24, "'-._"),
+    ),
     "full_address": Entry(full_address, ip_address, 40, 160_000),
     "date_parts": Entry(date_parts, inputs.dates("1900-01-01", "2100-12-31"), 16, 32_000),
     "roman": Entry(roman, inputs.numbers(1, 4000), 4, 160_000),
