@@ -119,5 +119,5 @@ def main(quick: bool = False) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the budget; the result is not kept")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the budget; the result is not kept")
     main(parser.parse_args().quick)
