@@ -6,7 +6,6 @@ worker loads it once, and answers batches that come and go by Arrow. The workers
 
 import contextlib
 import functools
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -147,19 +146,19 @@ def files_of(copied: LearnedCopy) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in copied.save(folder).iterdir()}
 
 
-LOADED: dict[str, LearnedCopy] = {}  # the copies of this worker, by the hash of their weights
+LOADED: dict[bytes, LearnedCopy] = {}  # the copies of this worker, by their cards, which name the weights by a hash
 
 
 def loaded(files) -> LearnedCopy:
     """The copy that was broadcast, made when a worker sees it first."""
-    digest = json.loads(files.value[CARD])["sha256"]
-    if digest not in LOADED:
+    card = files.value[CARD]
+    if card not in LOADED:
         one_thread()
         with tempfile.TemporaryDirectory() as folder:
             for name, data in files.value.items():
                 (Path(folder) / name).write_bytes(data)
-            LOADED[digest] = load(folder)
-    return LOADED[digest]
+            LOADED[card] = load(folder)
+    return LOADED[card]
 
 
 @functools.cache
