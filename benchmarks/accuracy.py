@@ -22,6 +22,12 @@ def edge_cases(name: str) -> list[str]:
         return [json.loads(line) for line in lines]
 
 
+def lists() -> dict[str, list[str]]:
+    """All that copies of `urlparse` are measured on, by name; a list is empty where it is missing."""
+    found = {f"urls_{name}": reference_urls(name) for name in LISTS} | {"bioregistry": registry_urls()}
+    return found | {f"edge_{name}": edge_cases(name) for name in EDGES}
+
+
 def components(text: str) -> list[str]:
     """Which parts a URL has, as its characters show them."""
     rest, _, fragment = text.partition("#")
@@ -35,11 +41,8 @@ def components(text: str) -> list[str]:
 
 def main(quick: bool = False, copied: str = "urlparse", name: str = "accuracy") -> None:
     copied = load(copied, function_named("urllib.parse.urlparse"))
-    sources = {f"urls_{list_}": reference_urls(list_) for list_ in LISTS}
-    sources["bioregistry"] = registry_urls()
-    sources |= {f"edge_{edge}": edge_cases(edge) for edge in EDGES}
     rows, total = [], {}
-    for source, texts in sources.items():
+    for source, texts in lists().items():
         texts = [text for text in texts if copied.refusal(text) is None][: 300 if quick else None]
         if not texts:
             print(f"{source}: the list is not here, skipped")

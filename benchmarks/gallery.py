@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks.common import RESULTS, keep, machine, side_by_side, table
+from urlseq.copying import copy_function
 from urlseq.gallery import GALLERY
 from urlseq.learned import LearnedCopy
 from urlseq.sampler import Sampler
@@ -20,8 +21,6 @@ FOLDER = Path("runs/gallery")
 
 def learn(name: str, examples: int | None) -> dict:
     """Trains one copy, keeps it in `runs/gallery`, and returns what was measured."""
-    from urlseq.copying import copy_function
-
     entry = GALLERY[name]
     folder = FOLDER / (name if examples is None else f"{name}-{examples}")
     examples = examples or entry.examples

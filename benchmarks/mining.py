@@ -4,13 +4,12 @@ import argparse
 from pathlib import Path
 from urllib.parse import urlparse
 
-from benchmarks.accuracy import EDGES, LISTS, edge_cases
-from benchmarks.common import keep, machine, reference_urls, side_by_side, table
+from benchmarks.accuracy import lists
+from benchmarks.common import keep, machine, side_by_side, table
 from urlseq import load, urls
 from urlseq.copying import copy_function
 from urlseq.learned import LearnedCopy
 from urlseq.mining import hard_inputs, with_hard_inputs
-from urlseq.sources import registry_urls
 
 FOLDER = Path("runs/mining")
 ARMS = ["before", "more of the same", "with its mistakes"]
@@ -18,9 +17,7 @@ ARMS = ["before", "more of the same", "with its mistakes"]
 
 def real_texts(copy: LearnedCopy, most: int | None) -> dict[str, list[str]]:
     """Lists of real URLs and edge cases, no more than so many of each."""
-    texts = {name: reference_urls(name) for name in LISTS} | {"bioregistry": registry_urls()}
-    texts |= {f"edge cases, {name}": edge_cases(name) for name in EDGES}
-    return {name: [text for text in of if copy.refusal(text) is None][:most] for name, of in texts.items() if of}
+    return {name: [text for text in of if copy.refusal(text) is None][:most] for name, of in lists().items() if of}
 
 
 def arm(name: str, start: str, share: float, settings: dict, most: int | None, draws: int) -> dict:
