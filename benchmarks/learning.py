@@ -18,7 +18,7 @@ from urlseq.functions import answers
 from urlseq.model import Architecture, build_model, capped_crossentropy, masked_crossentropy
 from urlseq.sampler import urls
 from urlseq.sources import registry_urls
-from urlseq.training import SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, train
+from urlseq.training import SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, muon, train
 from urlseq.vectorize import PADDING, VOCABULARY
 
 MAX_BYTES, EXAMPLES, VALIDATION = 48, 128_000, 4_000
@@ -63,15 +63,23 @@ class Variant:
     build: Callable[[], keras.Model]
     short_first: int = SHORT_FIRST_EXAMPLES
     loss: Callable = masked_crossentropy
-    constant_rate: float | None = None
+    optimizer: Callable = muon
+    learning_rate: float = 1.2e-2
+    constant_rate: bool = False
 
 
+def adam(learning_rate: float) -> keras.optimizers.Optimizer:
+    return keras.optimizers.Adam(learning_rate, beta_2=0.98, global_clipnorm=1.0)
+
+
+PLAIN = {"short_first": 0, "loss": capped_crossentropy, "optimizer": adam, "learning_rate": 1e-3, "constant_rate": True}
 VARIANTS = {
     "ours": Variant(build_model),
     "ours, long inputs from the start": Variant(build_model, short_first=0),
+    "ours, by Adam": Variant(build_model, optimizer=adam, learning_rate=3e-3),
     "ours, one head of attention": Variant(lambda: build_model(Architecture(heads=1))),
-    "plain LSTMs with dot attention": Variant(lambda: plain_model(True), 0, capped_crossentropy, 1e-3),
-    "plain LSTMs without attention": Variant(lambda: plain_model(False), 0, capped_crossentropy, 1e-3),
+    "plain LSTMs with dot attention": Variant(lambda: plain_model(True), **PLAIN),
+    "plain LSTMs without attention": Variant(lambda: plain_model(False), **PLAIN),
 }
 
 
@@ -87,9 +95,9 @@ def learn(name: str, real: list[str], examples: int) -> dict:
     short_first = min(variant.short_first, examples // 4)
     epoch_batches = min(EPOCH_EXAMPLES, examples // 4) // 64
     batches = Batches(urlparse, urls(MAX_BYTES), fits, seed=0, epoch_batches=epoch_batches, short_first=short_first)
-    callbacks = [ConstantRate(variant.constant_rate)] if variant.constant_rate else []
-    keeper = train(model, batches, validation, Budget(examples=examples), loss=variant.loss, learning_rate=3e-3,
-                   callbacks=callbacks, verbose=False)  # fmt: skip
+    callbacks = [ConstantRate(variant.learning_rate)] if variant.constant_rate else []
+    keeper = train(model, batches, validation, Budget(examples=examples), loss=variant.loss,
+                   optimizer=variant.optimizer(variant.learning_rate), callbacks=callbacks, verbose=False)  # fmt: skip
     curve = [[epoch["examples"], round(epoch["seconds"] / 60, 2), epoch["val_exact"]] for epoch in keeper.history]
     return {"weights": model.count_params(), "curve": curve, "best": keeper.best}
 

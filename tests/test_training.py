@@ -14,7 +14,7 @@ from urlseq.files import write_file
 from urlseq.functions import UnfitFunction
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.sampler import is_held_out
-from urlseq.training import Batches, Budget, Keeper, Progress, Schedule, Validation, by_length, duration
+from urlseq.training import Batches, Budget, Keeper, Progress, Schedule, Validation, by_length, duration, muon
 from urlseq.vectorize import PADDING_STEP, byte_lengths, to_texts
 
 SMALL = Architecture(units=8, embedding=4, attention=8, heads=2, hidden=8)
@@ -279,7 +279,7 @@ def test_a_damaged_state_is_passed_over(uninterrupted, state, tmp_path, capsys):
 
 def restored(path, settings) -> int:
     model = build_model(SMALL)
-    model.compile(keras.optimizers.Adam(0.1, beta_2=0.98, global_clipnorm=1.0), masked_crossentropy)
+    model.compile(muon(0.1), masked_crossentropy)
     schedule = Schedule(Budget(examples=100), 0.1, BATCH_SIZE)
     keeper = Keeper(path, settings, schedule, batches())
     keeper.set_model(model)

@@ -144,6 +144,19 @@ class Validation(keras.utils.PyDataset):
         return model_batch([self.texts[row] for row in rows], [self.wanted[row] for row in rows], at_least)
 
 
+def muon(learning_rate: float) -> keras.optimizers.Optimizer:
+    """The optimizer: steps that turn all directions of a matrix alike, so that rare ones are learned, too.
+
+    A gradient's few large directions, such as "look at the end mark", drown in Adam what else the matrix could learn.
+    Muon makes the singular values of each matrix's step equal. Adam's rule remains for embeddings, biases and logits.
+    Source: K. Jordan et al., Muon, 2024 (kellerjordan.github.io/posts/muon), scaled as by Liu et al., 2025
+    (arXiv:2502.16982).
+    """
+    # Clipping keeps one odd batch from undoing many. Weights are few and examples new, so nothing need decay.
+    return keras.optimizers.Muon(learning_rate, adam_beta_2=0.98, exclude_layers=["logits"], global_clipnorm=1.0,
+                                 weight_decay=0, adam_weight_decay=0)  # fmt: skip
+
+
 class Schedule(keras.callbacks.Callback):
     """The learning rate: a warm-up, then down along a cosine until the budget is used up, and then the end."""
 
@@ -264,18 +277,19 @@ def train(
     budget: Budget,
     *,
     loss,
-    learning_rate: float,
+    optimizer: keras.optimizers.Optimizer,
     state: Path | None = None,
     settings: dict | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
 ) -> Keeper:
-    """Trains until the budget is used up, leaves the best weights in the model, and returns their keeper."""
-    schedule = Schedule(budget, learning_rate, batches.batch_size)
+    """Trains until the budget is used up, leaves the best weights in the model, and returns their keeper.
+
+    The optimizer's learning rate is the schedule's peak.
+    """
+    schedule = Schedule(budget, float(optimizer.learning_rate), batches.batch_size)
     keeper = Keeper(state, settings, schedule, batches)
     keeper.set_model(model)
-    # A beta_2 of 0.98 forgets the first, large gradients sooner; clipping keeps one odd batch from undoing many.
-    optimizer = keras.optimizers.Adam(learning_rate, beta_2=0.98, global_clipnorm=1.0)
     exact = keras.metrics.MeanMetricWrapper(exact_match, name="exact")
     model.compile(optimizer, loss, metrics=[exact], jit_compile=False)
     first = keeper.restore()
