@@ -14,7 +14,18 @@ from urlseq.files import write_file
 from urlseq.functions import UnfitFunction
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.sampler import is_held_out
-from urlseq.training import Batches, Budget, Keeper, Progress, Schedule, Validation, by_length, duration, muon
+from urlseq.training import (
+    Batches,
+    Budget,
+    Keeper,
+    Progress,
+    Schedule,
+    Validation,
+    by_length,
+    duration,
+    model_batch,
+    muon,
+)
 from urlseq.vectorize import PADDING_STEP, byte_lengths, to_texts
 
 SMALL = Architecture(units=8, embedding=4, attention=8, heads=2, hidden=8)
@@ -68,6 +79,27 @@ def test_the_learning_rate_warms_up_and_comes_down():
     assert len(rates) == 100 and rates[0] == pytest.approx(0.5 / 20)
     assert (np.diff(rates[:20]) > 0).all() and (np.diff(rates[20:]) < 0).all()
     assert max(rates) < 0.5 and rates[-1] < 0.001
+
+
+def test_a_step_turns_all_directions_of_a_matrix_alike_but_not_of_embeddings_and_logits():
+    keras.utils.set_random_seed(0)
+    model = build_model(SMALL)
+    model.compile(muon(0.1), masked_crossentropy, jit_compile=False)
+    before = {variable.path: np.array(variable) for variable in model.trainable_variables}
+    texts = ["abcd", "xyz", "hello", "Zq"] * 4
+    model.train_on_batch(*model_batch(texts, [text.upper() for text in texts]))
+    steps = {variable.path: np.array(variable) - before[variable.path] for variable in model.trainable_variables}
+
+    def directions(path):
+        sizes = np.linalg.svd(steps[path], compute_uv=False)
+        return sizes / sizes.max()
+
+    for path in ("forward_encoder/lstm_cell/kernel", "decoder/lstm_cell/kernel", "hidden/kernel"):
+        assert directions(path).min() > 0.5, path
+    assert directions("logits/kernel")[1] < 0.3
+    met = sorted({byte for text in texts for byte in text.encode()})
+    moved = np.flatnonzero(np.abs(steps["input_embedding/embeddings"]).max(axis=1))
+    assert set(met) <= set(moved) and len(moved) < 20  # a byte that is never met has no reason to move
 
 
 def test_progress_is_one_line_an_epoch(capsys):

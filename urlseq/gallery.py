@@ -159,7 +159,9 @@ GALLERY = {
     "full_address": Entry(full_address, ip_address, 40, 160_000),
     "date_parts": Entry(date_parts, inputs.dates("1900-01-01", "2100-12-31"), 16, 32_000),
     "roman": Entry(roman, inputs.numbers(1, 4000), 4, 96_000),
-    "total": Entry(total, inputs.arguments(inputs.numbers(0, 1000), inputs.numbers(0, 1000)), 13, 512_000, batch_size=256),
+    "total": Entry(
+        total, inputs.arguments(inputs.numbers(0, 1000), inputs.numbers(0, 1000)), 13, 512_000, batch_size=256
+    ),
     "checksum": Entry(checksum, inputs.numbers(0, 2**16), 5, 32_000),
     "dates_in_hex": Entry(
         my_date_format,
