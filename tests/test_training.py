@@ -85,10 +85,11 @@ def test_a_step_turns_all_directions_of_a_matrix_alike_but_not_of_embeddings_and
     keras.utils.set_random_seed(0)
     model = build_model(SMALL)
     model.compile(muon(0.1), masked_crossentropy, jit_compile=False)
-    before = {variable.path: np.array(variable) for variable in model.trainable_variables}
+    before = model.get_weights()
     texts = ["abcd", "xyz", "hello", "Zq"] * 4
     model.train_on_batch(*model_batch(texts, [text.upper() for text in texts]))
-    steps = {variable.path: np.array(variable) - before[variable.path] for variable in model.trainable_variables}
+    paths = [variable.path for variable in model.weights]
+    steps = {path: now - then for path, now, then in zip(paths, model.get_weights(), before, strict=True)}
 
     def directions(path):
         sizes = np.linalg.svd(steps[path], compute_uv=False)

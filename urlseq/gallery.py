@@ -153,7 +153,7 @@ GALLERY = {
         title,
         inputs.text(24, "'-._" * (len(CASED) // 4) + CASED),
         24,
-        320_000,
+        640_000,
         measured_on=inputs.text(24, "'-._"),
     ),
     "full_address": Entry(full_address, ip_address, 40, 160_000),
