@@ -143,7 +143,7 @@ SINCE_1970 = inputs.mixture(
 GALLERY = {
     "hex": Entry(hex_of_number, inputs.numbers(0, 2**16), 5, 1_500_000, batch_size=256),
     "hex_of_text": Entry(hex_of_text, inputs.text(20), 20),
-    "html_escape": Entry(html.escape, inputs.text(24), 24, 128_000),
+    "html_escape": Entry(html.escape, inputs.text(24), 24, 256_000),
     "quote": Entry(quote, inputs.text(24, "/ ?&=#~-_.%"), 24, 96_000),
     "parse_qs": Entry(parse_qs, sampler.query, 48, 160_000),
     "shlex_split": Entry(shlex.split, shell_command, 48, 160_000),
