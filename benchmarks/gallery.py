@@ -31,6 +31,7 @@ def learn(name: str, examples: int | None) -> dict:
         max_bytes=entry.max_bytes,
         examples=examples,
         batch_size=entry.batch_size,
+        learning_rate=entry.learning_rate,
         epoch_batches=25_600 // entry.batch_size,
         folder=folder,
         attempts=0,

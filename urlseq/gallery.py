@@ -23,7 +23,8 @@ DAY = datetime.timedelta(days=1)
 class Entry:
     """A function of the gallery; as `inverse`, its inverse is learned, from what it makes of the inputs.
 
-    Where the inputs to learn from have something rare made common, `measured_on` has the ordinary ones.
+    Large steps forget what comes up rarely: where there are many facts to learn, the learning rate is lower. Where
+    the inputs to learn from have something rare made common, `measured_on` has the ordinary ones.
     """
 
     function: Function
@@ -32,6 +33,7 @@ class Entry:
     examples: int = 64_000
     inverse: bool = False
     batch_size: int = 32
+    learning_rate: float = 1.2e-2
     measured_on: Sampler | None = None
 
 
@@ -143,7 +145,7 @@ SINCE_1970 = inputs.mixture(
 GALLERY = {
     "hex": Entry(hex_of_number, inputs.numbers(0, 2**16), 5, 1_500_000, batch_size=256),
     "hex_of_text": Entry(hex_of_text, inputs.text(20), 20),
-    "html_escape": Entry(html.escape, inputs.text(24), 24, 256_000),
+    "html_escape": Entry(html.escape, inputs.text(24), 24, 128_000, learning_rate=5e-3),
     "quote": Entry(quote, inputs.text(24, "/ ?&=#~-_.%"), 24, 96_000),
     "parse_qs": Entry(parse_qs, sampler.query, 48, 160_000),
     "shlex_split": Entry(shlex.split, shell_command, 48, 160_000),
@@ -153,7 +155,8 @@ GALLERY = {
         title,
         inputs.text(24, "'-._" * (len(CASED) // 4) + CASED),
         24,
-        640_000,
+        320_000,
+        learning_rate=4e-3,
         measured_on=inputs.text(24, "'-._"),
     ),
     "full_address": Entry(full_address, ip_address, 40, 160_000),
