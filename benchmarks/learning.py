@@ -21,7 +21,7 @@ from urlseq.sources import registry_urls
 from urlseq.training import SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, muon, train
 from urlseq.vectorize import PADDING, VOCABULARY
 
-MAX_BYTES, EXAMPLES, VALIDATION = 48, 48_000, 4_000
+MAX_BYTES, EXAMPLES, VALIDATION = 48, 128_000, 4_000
 EPOCH_EXAMPLES = 6_400
 
 
