@@ -36,7 +36,7 @@ def arm(name: str, start: str, share: float, settings: dict, most: int | None, d
     }
 
 
-def main(quick: bool = False, start: str = "urlparse", examples: int = 160_000, learning_rate: float = 2e-3,
+def main(quick: bool = False, start: str = "urlparse", examples: int = 160_000, learning_rate: float = 8e-3,
          share: float = 0.3) -> None:  # fmt: skip
     most, draws = None, 20_000
     if quick:
@@ -58,6 +58,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--start", default="urlparse", help="a shipped copy, or a folder (%(default)s)")
     parser.add_argument("--examples", type=int, default=160_000)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--learning-rate", type=float, default=8e-3)
     parser.add_argument("--share", type=float, default=0.3)
     main(**vars(parser.parse_args()))

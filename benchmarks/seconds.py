@@ -21,7 +21,7 @@ def how_far_off(answers: list[str], dates: list[str]) -> dict[str, float]:
     return {"exact": off.count(0) / len(off), "day": same_day / len(off), "median": statistics.median(off)}
 
 
-def main(quick: bool = False, examples: int = 2_000_000, batch_size: int = 256, learning_rate: float = 1.2e-2) -> None:
+def main(quick: bool = False, examples: int = 1_500_000, batch_size: int = 256, learning_rate: float = 1.2e-2) -> None:
     examples = examples // 100 if quick else examples
     entry = GALLERY["seconds_in_hex"]
     dates = texts_for(entry.inputs, random.Random("asked"), 2000, held_out=True)
@@ -52,7 +52,7 @@ def main(quick: bool = False, examples: int = 2_000_000, batch_size: int = 256, 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--examples", type=int, default=2_000_000)
+    parser.add_argument("--examples", type=int, default=1_500_000)
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--learning-rate", type=float, default=1.2e-2)
     main(**vars(parser.parse_args()))

@@ -66,8 +66,9 @@ def copy_function(
 
     `inputs` may be a sampler (`random.Random -> str`), a list of texts, an Arrow array or a file; by default
     URLs of all kinds. Those longer than `max_bytes` are left out. Training ends with `minutes` or `examples`,
-    whichever is used up first (10 minutes if neither is given). With a `folder`, the copy is saved there, and
-    a training that was interrupted goes on where it stopped when the same call is made again.
+    whichever is used up first (10 minutes if neither is given). `learning_rate` is the schedule's peak; where exact
+    match goes up and down, with small batches or many rare facts, a third of it is better. With a `folder`, the copy
+    is saved there, and a training that was interrupted goes on where it stopped when the same call is made again.
     `attempts` are texts to show at each epoch, or how many held-out ones. Training begins with the weights of
     `start`, where there is one, in its architecture.
 
