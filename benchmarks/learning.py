@@ -18,7 +18,7 @@ from urlseq.functions import answers
 from urlseq.model import Architecture, build_model, capped_crossentropy, masked_crossentropy
 from urlseq.sampler import urls
 from urlseq.sources import registry_urls
-from urlseq.training import SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, muon, train
+from urlseq.training import LEARNING_RATE, SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, muon, train
 from urlseq.vectorize import PADDING, VOCABULARY
 
 MAX_BYTES, EXAMPLES, VALIDATION = 48, 128_000, 4_000
@@ -64,7 +64,7 @@ class Variant:
     short_first: int = SHORT_FIRST_EXAMPLES
     loss: Callable = masked_crossentropy
     optimizer: Callable = muon
-    learning_rate: float = 1.2e-2
+    learning_rate: float = LEARNING_RATE
     constant_rate: bool = False
 
 

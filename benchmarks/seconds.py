@@ -10,6 +10,7 @@ from urlseq.copying import copy_function
 from urlseq.evaluate import Asked
 from urlseq.gallery import GALLERY, days_off, seconds_in_hex
 from urlseq.sources import texts_for
+from urlseq.training import LEARNING_RATE
 
 FOLDER = Path("runs/seconds")
 
@@ -21,7 +22,8 @@ def how_far_off(answers: list[str], dates: list[str]) -> dict[str, float]:
     return {"exact": off.count(0) / len(off), "day": same_day / len(off), "median": statistics.median(off)}
 
 
-def main(quick: bool = False, examples: int = 1_500_000, batch_size: int = 256, learning_rate: float = 1.2e-2) -> None:
+def main(quick: bool = False, examples: int = 1_500_000, batch_size: int = 256,
+         learning_rate: float = LEARNING_RATE) -> None:  # fmt: skip
     examples = examples // 100 if quick else examples
     entry = GALLERY["seconds_in_hex"]
     dates = texts_for(entry.inputs, random.Random("asked"), 2000, held_out=True)
@@ -54,5 +56,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--examples", type=int, default=1_500_000)
     parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--learning-rate", type=float, default=1.2e-2)
+    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
     main(**vars(parser.parse_args()))

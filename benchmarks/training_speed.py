@@ -16,7 +16,7 @@ from benchmarks.common import keep, machine, spread, table
 from urlseq.functions import answers
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.sampler import url
-from urlseq.training import model_batch, muon
+from urlseq.training import LEARNING_RATE, model_batch, muon
 from urlseq.vectorize import VOCABULARY
 
 SIZE = 2048
@@ -57,7 +57,7 @@ def step_seconds(batch: int, text_bytes: int, repeats: int) -> tuple[list[float]
     inputs, target = model_batch(texts, answers(urlparse, texts))
     keras.utils.clear_session()
     model = build_model()
-    model.compile(muon(0.01), masked_crossentropy, jit_compile=False)
+    model.compile(muon(LEARNING_RATE), masked_crossentropy, jit_compile=False)
     found = []
     for _ in range(repeats):
         start = time.perf_counter()

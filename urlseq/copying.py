@@ -24,7 +24,7 @@ from urlseq.learned import CARD, FORMAT, LearnedCopy, copy_of
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.sampler import urls
 from urlseq.sources import Inputs, pairs, sampler_of, texts_for
-from urlseq.training import SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, muon, train
+from urlseq.training import LEARNING_RATE, SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, muon, train
 from urlseq.vectorize import byte_lengths, shown
 
 # The functions that a card may bring in by their names: they compute, and do nothing else.
@@ -50,7 +50,7 @@ def copy_function(
     folder: str | Path | None = None,
     architecture: Architecture = Architecture(),
     loss=masked_crossentropy,
-    learning_rate: float = 1.2e-2,
+    learning_rate: float = LEARNING_RATE,
     batch_size: int = 64,
     epoch_batches: int = 400,
     validation_count: int = 2000,

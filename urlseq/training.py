@@ -23,6 +23,8 @@ from urlseq.vectorize import PADDING_STEP, buffers, byte_lengths, features, padd
 
 # Until so many examples are seen, only the shortest of those drawn are taken, a quarter of them at first.
 SHORT_FIRST_EXAMPLES = 64_000
+# The schedule's peak: half of it finds attention's places later, twice as much wavers for longer.
+LEARNING_RATE = 1.2e-2
 
 
 @dataclasses.dataclass(frozen=True)
