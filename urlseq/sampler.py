@@ -167,12 +167,20 @@ def piece(rng: random.Random) -> str:
         return bracketed(rng)
     if chance < 0.99:
         return rng.choice(["", word(rng)]) + run(rng) + rng.choice(["", word(rng), number(rng)[:2] + "-"])
+    if chance < 0.995:
+        return row(rng)
     return characters(rng, LETTERS_AND_DIGITS + "-._~!$&'()*+,=:@%", 1, 12)
 
 
 def run(rng: random.Random) -> str:
     """One character many times over, or a few by turns: here attention has to count."""
     return rng.choice(RUNS) * rng.randint(3, 20)
+
+
+def row(rng: random.Random) -> str:
+    """A row of a table, many of its cells empty: the same character over and over, words between."""
+    cells = [rng.choice(["", "", word(rng), number(rng)[:4]]) for _ in range(rng.randint(3, 12))]
+    return rng.choice(",,,;|").join(cells)
 
 
 # ---------------------------------------------------------------- parts
@@ -239,6 +247,8 @@ def authority(rng: random.Random) -> str:
         host = f"{piece(rng)}@{host}"
     elif chance < 0.04:
         host = f"{word(rng)}:{rng.choice([piece(rng), ''])}@{host}"
+    if rng.random() < 0.01:  # what a list of addresses had in its other columns
+        host += "," + row(rng)
     return host
 
 
