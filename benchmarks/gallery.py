@@ -17,6 +17,8 @@ from urlseq.sampler import Sampler
 from urlseq.sources import texts_for
 
 FOLDER = Path("runs/gallery")
+# How far off the hard inverse is, is the subject of a script of its own.
+NAMES = [name for name in GALLERY if name != "seconds_in_hex"]
 
 
 def learn(name: str, examples: int | None) -> dict:
@@ -33,6 +35,7 @@ def learn(name: str, examples: int | None) -> dict:
         batch_size=entry.batch_size,
         learning_rate=entry.learning_rate,
         epoch_batches=25_600 // entry.batch_size,
+        validation_count=min(2_000, examples // 16),
         folder=folder,
         attempts=0,
         verbose=False,
@@ -67,7 +70,7 @@ def main(quick: bool = False, names: list[str] | None = None, examples: int | No
     if quick:
         names, examples = names or ["hex_of_text", "dates_in_hex", "roman", "checksum"], 3_200
     path, rows = RESULTS / "gallery.json", []
-    longest_first = sorted(names or GALLERY, key=lambda name: -GALLERY[name].examples)
+    longest_first = sorted(names or NAMES, key=lambda name: -GALLERY[name].examples)
     for name, result in side_by_side(learn, longest_first, examples):
         if examples is None:  # read just now: another run may have kept a function meanwhile
             known = json.loads(path.read_text())["result"] if path.exists() else {}
@@ -80,6 +83,6 @@ def main(quick: bool = False, names: list[str] | None = None, examples: int | No
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(GALLERY)} (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(NAMES)} (default: all)")
     parser.add_argument("--examples", type=int, help="other than the gallery says; the result is then not kept")
     main(**vars(parser.parse_args()))

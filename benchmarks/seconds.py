@@ -10,9 +10,9 @@ from urlseq.copying import copy_function
 from urlseq.evaluate import Asked
 from urlseq.gallery import GALLERY, days_off, seconds_in_hex
 from urlseq.sources import texts_for
-from urlseq.training import LEARNING_RATE
 
 FOLDER = Path("runs/seconds")
+ENTRY = GALLERY["seconds_in_hex"]
 
 
 def how_far_off(answers: list[str], dates: list[str]) -> dict[str, float]:
@@ -22,20 +22,19 @@ def how_far_off(answers: list[str], dates: list[str]) -> dict[str, float]:
     return {"exact": off.count(0) / len(off), "day": same_day / len(off), "median": statistics.median(off)}
 
 
-def main(quick: bool = False, examples: int = 1_500_000, batch_size: int = 256,
-         learning_rate: float = LEARNING_RATE) -> None:  # fmt: skip
+def main(quick: bool = False, examples: int = ENTRY.examples) -> None:
     examples = examples // 100 if quick else examples
-    entry = GALLERY["seconds_in_hex"]
-    dates = texts_for(entry.inputs, random.Random("asked"), 2000, held_out=True)
+    dates = texts_for(ENTRY.inputs, random.Random("asked"), 2000, held_out=True)
     asked = Asked([seconds_in_hex(date) for date in dates], limit=32)
     copied = copy_function(
-        inverse=entry.function,
-        inputs=entry.inputs,
-        max_bytes=entry.max_bytes,
+        inverse=ENTRY.function,
+        inputs=ENTRY.inputs,
+        max_bytes=ENTRY.max_bytes,
         examples=examples,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        epoch_batches=min(102_400, examples // 4) // batch_size,
+        batch_size=ENTRY.batch_size,
+        learning_rate=ENTRY.learning_rate,
+        epoch_batches=min(102_400, examples // 4) // ENTRY.batch_size,
+        validation_count=min(2_000, examples // 16),
         attempts=0,
         folder=FOLDER,
         callbacks=[asked],
@@ -49,12 +48,10 @@ def main(quick: bool = False, examples: int = 1_500_000, batch_size: int = 256,
     head = ["examples", "minutes", f"exact, of {len(dates):,} held out", "right day", "days off, median"]
     print(machine(), table(head, rows), sep="\n\n")
     if not quick:
-        keep("seconds", {"count": len(dates), "batch_size": batch_size, "curve": curve})
+        keep("seconds", {"count": len(dates), "batch_size": ENTRY.batch_size, "curve": curve})
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--examples", type=int, default=1_500_000)
-    parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
+    parser.add_argument("--examples", type=int, default=ENTRY.examples)
     main(**vars(parser.parse_args()))

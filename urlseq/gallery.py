@@ -126,6 +126,12 @@ def mail_address(rng: random.Random) -> str:
     return made if rng.random() < 0.8 else sampler.edited(rng, made)
 
 
+def file_path(rng: random.Random) -> str:
+    """A path from the root or from where one is."""
+    path = sampler.path(rng)
+    return path if rng.random() < 0.5 else path.lstrip("/")
+
+
 def ip_address(rng: random.Random) -> str:
     return sampler.ipv6(rng).strip("[]") if rng.random() < 0.8 else sampler.ipv4(rng)
 
@@ -147,10 +153,10 @@ GALLERY = {
     "hex_of_text": Entry(hex_of_text, inputs.text(20), 20),
     "html_escape": Entry(html.escape, inputs.text(24), 24, 128_000, learning_rate=5e-3),
     "quote": Entry(quote, inputs.text(24, "/ ?&=#~-_.%"), 24, 96_000),
-    "parse_qs": Entry(parse_qs, sampler.query, 48, 160_000),
-    "shlex_split": Entry(shlex.split, shell_command, 48, 160_000),
-    "parseaddr": Entry(parseaddr, mail_address, 48, 160_000),
-    "splitext": Entry(os.path.splitext, sampler.path, 48, 128_000),
+    "parse_qs": Entry(parse_qs, sampler.query, 48, 160_000, learning_rate=5e-3),
+    "shlex_split": Entry(shlex.split, shell_command, 48, 160_000, learning_rate=5e-3),
+    "parseaddr": Entry(parseaddr, mail_address, 48, 160_000, learning_rate=5e-3),
+    "splitext": Entry(os.path.splitext, file_path, 48, 128_000),
     "title": Entry(
         title,
         inputs.text(24, "'-._" * (len(CASED) // 4) + CASED),
@@ -159,7 +165,7 @@ GALLERY = {
         learning_rate=4e-3,
         measured_on=inputs.text(24, "'-._"),
     ),
-    "full_address": Entry(full_address, ip_address, 40, 160_000),
+    "full_address": Entry(full_address, ip_address, 40, 160_000, learning_rate=5e-3),
     "date_parts": Entry(date_parts, inputs.dates("1900-01-01", "2100-12-31"), 16, 32_000),
     "roman": Entry(roman, inputs.numbers(1, 4000), 4, 96_000),
     "total": Entry(
@@ -173,5 +179,5 @@ GALLERY = {
         96_000,
         inverse=True,
     ),
-    "seconds_in_hex": Entry(seconds_in_hex, SINCE_1970, 8, 200_000, inverse=True),
+    "seconds_in_hex": Entry(seconds_in_hex, SINCE_1970, 8, 1_500_000, inverse=True, batch_size=256),
 }
