@@ -1,8 +1,13 @@
-"""All benchmarks, one after the other. `--quick` gives a taste of each and keeps no result."""
+"""All benchmarks, one after the other; one that fails does not stop the others.
+
+`--quick` gives a taste of each and keeps no result.
+"""
 
 import argparse
 import importlib
+import sys
 import time
+import traceback
 
 # What says most comes first; each of them is a script of its own, too.
 NAMES = [
@@ -13,6 +18,7 @@ NAMES = [
     "page",
     "export_sizes",
     "gallery",
+    "seconds",
     "mining",
     "serving",
     "spark_ml",
@@ -24,11 +30,19 @@ NAMES = [
 
 
 def main(quick: bool, names: list[str]) -> None:
+    began, failed = time.monotonic(), []
     for name in names:
         print(f"\n## {name}\n", flush=True)
         start = time.monotonic()
-        importlib.import_module(f"benchmarks.{name}").main(quick)
+        try:
+            importlib.import_module(f"benchmarks.{name}").main(quick)
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
         print(f"\n{name}: {(time.monotonic() - start) / 60:.1f} minutes", flush=True)
+    print(f"\nall: {(time.monotonic() - began) / 60:.1f} minutes")
+    if failed:
+        sys.exit(f"Not done: {', '.join(failed)}. The reasons are above.")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def arm(name: str, start: str, share: float, settings: dict, most: int | None, d
     copy = load(start)
     sampler = urls(copy.max_bytes)
     if name != "before":
-        inputs = with_hard_inputs(copy, sampler, share) if name == "with its mistakes" else sampler
+        inputs = with_hard_inputs(copy, sampler, share, draws) if name == "with its mistakes" else sampler
         folder = FOLDER / f"{name.replace(' ', '_')}-{settings['examples']}"
         copy = copy_function(urlparse, inputs, start=copy, folder=folder, max_bytes=copy.max_bytes, attempts=0,
                              verbose=False, **settings)  # fmt: skip
@@ -36,12 +36,12 @@ def arm(name: str, start: str, share: float, settings: dict, most: int | None, d
     }
 
 
-def main(quick: bool = False, start: str = "urlparse", examples: int = 160_000, learning_rate: float = 8e-3,
+def main(quick: bool = False, start: str = "urlparse", examples: int = 64_000, learning_rate: float = 8e-3,
          share: float = 0.3) -> None:  # fmt: skip
     most, draws = None, 20_000
     if quick:
-        examples, most, draws = examples // 50, 200, 1_000
-    settings = {"examples": examples, "learning_rate": learning_rate}
+        examples, most, draws = examples // 20, 200, 1_000
+    settings = {"examples": examples, "learning_rate": learning_rate, "validation_count": 100 if quick else 2_000}
     done = dict(side_by_side(arm, ARMS[::-1], start, share, settings, most, draws))
     counts = {where: len(texts) for where, texts in real_texts(load(start), most).items()}
     wrong = {name: done[name]["wrong"] for name in ARMS}
@@ -57,7 +57,7 @@ def main(quick: bool = False, start: str = "urlparse", examples: int = 160_000, 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--start", default="urlparse", help="a shipped copy, or a folder (%(default)s)")
-    parser.add_argument("--examples", type=int, default=160_000)
+    parser.add_argument("--examples", type=int, default=64_000)
     parser.add_argument("--learning-rate", type=float, default=8e-3)
     parser.add_argument("--share", type=float, default=0.3)
     main(**vars(parser.parse_args()))
