@@ -9,23 +9,23 @@ import sys
 import time
 import traceback
 
-# What says most comes first; each of them is a script of its own, too.
+# What takes a minute or two comes first, trainings follow; each of them is a script of its own, too.
 NAMES = [
     "accuracy",
-    "learning",
     "training_speed",
+    "vectorization",
     "decoding",
     "page",
     "export_sizes",
-    "gallery",
-    "seconds",
-    "mining",
     "serving",
     "spark_ml",
     "search",
-    "vectorization",
     "spark",
     "sampler_report",
+    "learning",
+    "mining",
+    "gallery",
+    "seconds",
 ]
 
 
