@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -216,3 +217,27 @@ def test_the_command_adds_a_version(tmp_path):
     assert json.loads(done.stdout) == {"folder": str(tmp_path / "models" / "dates_in_hex" / "3")}
     again = subprocess.run([sys.executable, "-m", "urlseq", *words], cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 1 and "never overwritten" in again.stderr
+
+
+def test_a_file_with_the_number_of_the_next_version_is_told(untrained, tmp_path):
+    (tmp_path / "upper").mkdir()
+    (tmp_path / "upper" / "1").touch()
+    with pytest.raises(OSError, match="upper/1"):
+        serving.add_version(untrained, tmp_path / "upper", ["abc"])
+    assert [path.name for path in (tmp_path / "upper").iterdir()] == ["1"]
+
+
+def test_what_a_killed_writer_of_this_number_left_is_in_nobodys_way(untrained, tmp_path):
+    (tmp_path / "upper" / f"new.{os.getpid()}.part" / "variables").mkdir(parents=True)
+    assert serving.add_version(untrained, tmp_path / "upper", ["abc"]).name == "1"
+    assert [path.name for path in (tmp_path / "upper").iterdir()] == ["1"]
+
+
+def test_an_error_of_tensorflows_is_told_as_one_of_the_export(untrained, tmp_path, monkeypatch):
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "no space left")
+
+    monkeypatch.setattr(serving, "write_saved_model", full)
+    with pytest.raises(ExportError, match="No version was added to .*no space left"):
+        serving.add_version(untrained, tmp_path / "upper", ["abc"])
+    assert not list((tmp_path / "upper").iterdir())

@@ -3,7 +3,6 @@
 The requests are written in TensorFlow Serving's own protocol; its Python stubs come by `setup_colab.sh --serve`.
 """
 
-import os
 import random
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from urlseq.export import ExportError, answered, check, saved_model_answers, texts_to_check, write_saved_model
+from urlseq.files import beside
 from urlseq.learned import LearnedCopy, copy_of
 
 # Where TensorFlow Serving looks for requests to replay before a version answers anyone.
@@ -26,21 +26,22 @@ def add_version(copy: LearnedCopy, folder: str | Path, texts: Sequence[str] | No
     It answers `count` texts first, by default inputs like those that it learned from, and has to say what the copy
     says. It appears whole or not at all, and no version that is there is ever written to: TensorFlow Serving may
     watch the folder, and turns to the highest number. Raises ExportError, FileExistsError where the `version` asked
-    for is there, and ValueError where no texts are known to check with.
+    for is there or a file has the next one's name, and ValueError where no texts are known to check with.
     """
     folder = Path(folder)
     if version is not None and version < 1:
         raise ValueError(f"Versions are numbered from 1, so {version} can't be one.")
     copy = copy_of(copy.model, copy.card, None)  # no function travels along: confidence alone decides about trust
     texts = texts_to_check(copy, texts, count)
-    # TensorFlow Serving passes over what is no number.
-    part = folder / f"{os.getpid()}.part"
+    part = beside(folder / "new")  # TensorFlow Serving passes over what is no number
     try:
-        part.mkdir(parents=True)
+        part.mkdir()
         write_saved_model(copy, part)
         check("SavedModel", texts, answered(copy, texts), saved_model_answers(part, texts))
         write_warm_up(part, folder.name, texts)
         return put_in_place(part, folder, version)
+    except tf.errors.OpError as error:  # a full disk, for instance, which TensorFlow has errors of its own for
+        raise ExportError(f"No version was added to {folder}: {error.message}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -60,7 +61,7 @@ def put_in_place(part: Path, folder: Path, version: int | None) -> Path:
         try:
             return part.rename(path)
         except OSError:
-            if not path.exists():
+            if not path.is_dir():  # a file may have that name, which is no version
                 raise
 
 
