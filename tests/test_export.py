@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -158,3 +159,10 @@ def test_the_command_exports(tmp_path):
     assert process.returncode == 0, process.stderr[-2000:]
     assert json.loads(process.stdout)["checked"]["texts"] == 1
     assert (tmp_path / "dates_in_hex" / "manifest.json").is_file()
+
+
+def test_the_converter_leaves_no_module_behind_that_is_none(monkeypatch):
+    known = types.ModuleType("jax")
+    monkeypatch.setitem(sys.modules, "jax", known)
+    urlseq.export.tensorflowjs_converter()
+    assert sys.modules["jax"] is known and "jax.experimental.jax2tf" not in sys.modules

@@ -37,6 +37,7 @@ PRECISIONS = ("float32", "float16")
 # In TensorFlow.js each turn of a loop costs by itself; more steps in one make the model's file longer.
 BROWSER_STRIDE = 4
 WEB = Path(__file__).parent.parent / "web"
+HOW_TO_CHECK = "That takes Node and `npm ci` in web/."
 
 
 class ExportError(ValueError):
@@ -87,7 +88,7 @@ def write_forms(copy: LearnedCopy, folder: Path, texts: list[str], precision: st
     write_tensorflowjs(graph, folder / "tensorflowjs", precision)
     in_node = tensorflowjs_answers(folder / "tensorflowjs", texts)
     if in_node is None:
-        warnings.warn("The TensorFlow.js model is not checked: that takes Node and `npm ci` in web/.", stacklevel=3)
+        warnings.warn(f"The TensorFlow.js model is not checked. {HOW_TO_CHECK}", stacklevel=3)
     else:
         check("TensorFlow.js model", texts, wanted_small, in_node)
     card = copy.card
@@ -373,13 +374,19 @@ def write_tensorflowjs(graph: GraphDecoder, folder: Path, precision: str) -> Non
 
 def tensorflowjs_converter() -> Callable:
     """The converter of the package `tensorflowjs`, which asks for packages that this conversion never uses."""
-    for name in ("tensorflow_decision_forests", "tensorflow_hub", "jax", "jax.experimental", "jax.experimental.jax2tf"):
-        sys.modules.setdefault(name, types.ModuleType(name))
-    sys.modules["jax.experimental"].jax2tf = sys.modules["jax.experimental.jax2tf"]
+    unused = ("tensorflow_decision_forests", "tensorflow_hub", "jax", "jax.experimental", "jax.experimental.jax2tf")
+    stubs = {name: types.ModuleType(name) for name in unused}
+    stubs["jax.experimental"].jax2tf = stubs["jax.experimental.jax2tf"]
+    real = {name: sys.modules[name] for name in unused if name in sys.modules}
+    sys.modules.update(stubs)
     try:
         from tensorflowjs.converters.tf_saved_model_conversion_v2 import convert_tf_saved_model
     except ImportError as error:
         raise ExportError(f"TensorFlow.js' converter is missing ({error}): bash setup_colab.sh --export") from None
+    finally:  # whoever imports one of them later is to get the real one
+        for name in unused:
+            del sys.modules[name]
+        sys.modules.update(real)
     return convert_tf_saved_model
 
 
