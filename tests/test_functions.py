@@ -83,3 +83,10 @@ def test_names_go_both_ways(function, name):
 def test_names_of_nothing_callable_are_refused(name):
     with pytest.raises(LookupError, match="no function named"):
         function_named(name)
+
+
+def test_a_module_that_lacks_another_says_which(tmp_path, monkeypatch):
+    (tmp_path / "mine_that_lacks.py").write_text("import a_package_that_nobody_has\n\ndef f(text):\n    return text\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="a_package_that_nobody_has"):
+        function_named("mine_that_lacks.f")

@@ -37,7 +37,7 @@ def test_call_prints_a_line_of_json_for_each_text(capsys, folder):
     assert code == 0
     assert [record["input"] for record in records] == ["abc", "", "a\0b", "far too long for this"]
     assert records[0]["value"] == "ABC" and "confidence" in records[0] and "trusted" in records[0]
-    assert "NUL" in records[2]["error"] and f"{LONGEST_WORD} is the limit" in records[3]["error"]
+    assert "NUL" in records[2]["error"] and f"learned {LONGEST_WORD} at most" in records[3]["error"]
 
 
 def test_call_reads_standard_input(capsys, folder, monkeypatch):
@@ -99,6 +99,15 @@ def test_interruption_exits_with_130(capsys, monkeypatch):
     assert code == 130 and "goes on" in error
 
 
+def test_interruption_of_what_keeps_nothing_promises_nothing(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("urlseq.copying.load", interrupted)
+    code, _, error = run(capsys, "call", "urlparse", "a")
+    assert code == 130 and "Interrupted." in error and "goes on" not in error
+
+
 @pytest.mark.slow
 def test_main_job_keeps_a_copy_and_says_where(capsys, tmp_path, monkeypatch):
     """A few hundred examples teach nothing, but the whole job runs: learn, measure, keep, show."""
@@ -124,12 +133,41 @@ def test_copy_knows_the_gallerys_inputs_and_inverses(capsys, monkeypatch, tmp_pa
     run(capsys, "copy", "urlseq.gallery.my_date_format", "--inverse", "--folder", tmp_path)
     run(capsys, "copy", "html.escape", "--max-bytes", 20, "--folder", tmp_path)
     run(capsys, "copy", "str.upper", "--folder", tmp_path)
-    inverse, copy, other = asked
+    run(capsys, "copy", "html.escape", "--inverse", "--folder", tmp_path)
+    inverse, copy, other, unescape = asked
     assert inverse["inverse"] is my_date_format and "function" not in inverse
     assert inverse["inputs"] is GALLERY["dates_in_hex"].inputs and inverse["max_bytes"] == 40
     assert copy["function"] is html.escape and copy["max_bytes"] == 20
     assert copy["inputs"] is GALLERY["html_escape"].inputs
+    assert copy["batch_size"] == 32 and copy["learning_rate"] == GALLERY["html_escape"].learning_rate
     assert other["inputs"] is None and other["max_bytes"] == 128
+    assert unescape["inputs"] is None and unescape["max_bytes"] == 128  # the entry's limit is for what is escaped
+
+
+def test_the_progress_of_copy_is_no_result(capsys, monkeypatch, tmp_path):
+    def progress(**_):
+        print("an epoch")
+        return untrained_copy(held_out={})
+
+    monkeypatch.setattr("urlseq.copying.copy_function", progress)
+    _, out, error = run(capsys, "copy", "html.escape", "--folder", tmp_path)
+    assert json.loads(out)["folder"] == str(tmp_path) and "an epoch" in error
+
+
+def test_a_copy_in_the_folder_where_one_is_has_that_folders_name(capsys, monkeypatch, tmp_path):
+    untrained_copy().save(tmp_path / "mine")
+    written = []
+    monkeypatch.setattr("urlseq.serving.add_version", lambda copy, folder, *_, **__: written.append(folder) or folder)
+    monkeypatch.chdir(tmp_path / "mine")
+    run(capsys, "serve", ".", "--folder", tmp_path / "out")
+    assert written == [tmp_path / "out" / "mine"]
+
+
+def test_a_function_with_an_unknown_name_is_told_how_to_bring_it(capsys, tmp_path):
+    untrained_copy(function="inverse of my.own").save(tmp_path / "copy")
+    (tmp_path / "texts.txt").write_text("a\n")
+    code, _, error = run(capsys, "evaluate", tmp_path / "copy", tmp_path / "texts.txt")
+    assert code == 1 and "say --function my.own." in error
 
 
 def test_call_prints_the_certificate_of_an_inverse(capsys, tmp_path):

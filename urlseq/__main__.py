@@ -5,9 +5,11 @@ Exit codes: 0 done, 1 it could not be done (one line says why), 2 the command's 
 """
 
 import argparse
+import contextlib
 import io
 import itertools
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -35,7 +37,8 @@ def main(words: list[str] | None = None) -> int:
             arguments.device = "a GPU" if has_gpu() else "the CPU"
         arguments.command(arguments)
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from the last whole epoch.", file=sys.stderr)
+        resumes = arguments.command in (main_job, copy_command)
+        print("\nInterrupted." + " The same command goes on from the last whole epoch." * resumes, file=sys.stderr)
         return 130
     except BrokenPipeError:  # such as `| head`
         sys.stderr.close()
@@ -162,7 +165,8 @@ def main_job(arguments: argparse.Namespace) -> None:
         right = prediction.value == list(urlparse(text))
         print(f"  {text}\n    {'✓' if right else '✗'} {prediction.text}  (confidence {prediction.confidence:.3f})")
     print(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. The copy is in {arguments.folder}. Try")
-    print(f"  {Path(sys.executable).name} -m urlseq call {arguments.folder} 'https://example.org/a?b=c'")
+    python = min(sys.executable, os.path.relpath(sys.executable), key=len)
+    print(f"  {python} -m urlseq call {arguments.folder} 'https://example.org/a?b=c'")
 
 
 def measure(copied) -> None:
@@ -194,13 +198,17 @@ def copy_command(arguments: argparse.Namespace) -> None:
 
     function = function_named(arguments.function)
     folder = arguments.folder or RUNS / arguments.function
-    known = next((entry for entry in GALLERY.values() if entry.function is function), None)
-    inputs = arguments.inputs or (known and known.inputs)
-    budget = budget_of(arguments)
-    # What the gallery's own inputs are shorter than was never learned.
-    budget["max_bytes"] = budget["max_bytes"] or (known.max_bytes if known and not arguments.inputs else 128)
-    learned = {"inverse" if arguments.inverse else "function": function}
-    copied = copy_function(inputs=inputs, folder=folder, **budget, **learned)
+    settings = budget_of(arguments) | {"inputs": arguments.inputs}
+    settings["inverse" if arguments.inverse else "function"] = function
+    entries = (entry for entry in GALLERY.values() if (entry.function, entry.inverse) == (function, arguments.inverse))
+    known = next(entries, None)
+    if known and not arguments.inputs:
+        settings |= {"inputs": known.inputs, "batch_size": known.batch_size, "learning_rate": known.learning_rate}
+        # What the gallery's own inputs are shorter than was never learned.
+        settings["max_bytes"] = settings["max_bytes"] or known.max_bytes
+    settings["max_bytes"] = settings["max_bytes"] or 128
+    with contextlib.redirect_stdout(sys.stderr):  # progress is no result
+        copied = copy_function(folder=folder, **settings)
     print(json.dumps({"folder": str(folder), "function": copied.card["function"], "held_out": copied.card["held_out"]}))
 
 
@@ -226,7 +234,7 @@ def call_command(arguments: argparse.Namespace) -> None:
 def evaluate_command(arguments: argparse.Namespace) -> None:
     from urlseq import load
     from urlseq.evaluate import attempt
-    from urlseq.functions import function_named
+    from urlseq.functions import INVERSE_OF, function_named
     from urlseq.sources import read_texts
 
     function = function_named(arguments.function) if arguments.function else None
@@ -234,7 +242,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     if copied.function is None:
         raise ValueError(
             f"{arguments.copy} says that it copies {copied.card['function']!r}. "
-            f"If you trust it, say --function {copied.card['function']}."
+            f"If you trust it, say --function {copied.card['function'].removeprefix(INVERSE_OF)}."
         )
     longest = min(arguments.max_bytes or copied.max_bytes, copied.max_bytes)
     texts = read_texts(arguments.file)
@@ -252,15 +260,17 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
 
 def export_command(arguments: argparse.Namespace) -> None:
     from urlseq import load
-    from urlseq.export import MANIFEST, export
+    from urlseq.export import HOW_TO_CHECK, MANIFEST, export
     from urlseq.sources import read_texts
 
     texts = read_texts(arguments.inputs) if arguments.inputs else None
     for name in arguments.copy:
-        folder = arguments.folder / Path(name).name
+        folder = arguments.folder / Path(name).resolve().name  # of `.`, too
         with quiet():
             export(load(name), folder, texts, precision=arguments.precision)
         manifest = json.loads((folder / MANIFEST).read_text())
+        if not manifest["checked"]["tensorflowjs"]:
+            print(f"{folder}: the TensorFlow.js model is not checked. {HOW_TO_CHECK}", file=sys.stderr)
         print(json.dumps({"folder": str(folder), "checked": manifest["checked"]}), flush=True)
 
 
@@ -272,7 +282,8 @@ def serve_command(arguments: argparse.Namespace) -> None:
     texts = read_texts(arguments.inputs) if arguments.inputs else None
     for name in arguments.copy:
         with quiet():
-            path = add_version(load(name), arguments.folder / Path(name).name, texts, version=arguments.version)
+            folder = arguments.folder / Path(name).resolve().name
+            path = add_version(load(name), folder, texts, version=arguments.version)
         print(json.dumps({"folder": str(path)}), flush=True)
 
 

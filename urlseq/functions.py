@@ -121,13 +121,15 @@ def name_of(function: Function) -> str:
 def function_named(name: str) -> Function:
     """The function with this dotted name: `hex`, `html.escape`, `urllib.parse.urlparse`, ..."""
     parts = name.split(".")
-    for cut in range(len(parts) - 1, -1, -1):
+    for cut in range(len(parts) - 1, -1, -1) if all(parts) else ():
         try:
             found = importlib.import_module(".".join(parts[:cut]) or "builtins")
-            for part in parts[cut:]:
-                found = getattr(found, part)
-        except (ImportError, AttributeError, TypeError):  # TypeError: a name that begins with dots
+        except ModuleNotFoundError as error:
+            if not f"{name}.".startswith(f"{error.name}."):  # the module is there, and lacks another
+                raise
             continue
+        for part in parts[cut:]:
+            found = getattr(found, part, None)
         if callable(found) and not inspect.ismodule(found):
             return found
     raise LookupError(f"There is no function named {name!r}. Give a dotted name, such as html.escape.")
