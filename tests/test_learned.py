@@ -10,7 +10,7 @@ from urlseq.copying import copy_function, load
 from urlseq.decode import Decoded
 from urlseq.functions import Inverse, LabelledText, NoKnownInverse, UnfitFunction
 from urlseq.learned import InverseCopy
-from urlseq.vectorize import to_texts
+from urlseq.vectorize import BadText, to_texts
 
 INVERSE_OF_UPPER = Inverse(str.upper)
 
@@ -140,3 +140,8 @@ def test_an_inverse_of_a_function_that_gives_another_value_each_time_is_refused(
 def test_one_function_is_wanted(both_or_none):
     with pytest.raises(TypeError, match="one of them"):
         copy_function(inputs=words, **both_or_none)
+
+
+def test_an_inverse_is_not_advised_to_fall_back():
+    with pytest.raises(BadText, match="Train one with a larger max_bytes[.]$"):
+        liar({})("X" * 1000)

@@ -30,6 +30,8 @@ BATCH = 64
 class LearnedCopy:
     """A learned copy of a function: call it with a text or with a list of texts."""
 
+    way_out = ", or call with fallback=True"  # for what can't be an input; an inverse has none
+
     def __init__(self, model: keras.Model, card: dict, function: Function | None = None):
         """`card` is what is known of the copy, plain JSON; `function` is the real one, for evaluation and fallback."""
         self.model, self.card, self.function = model, card, function
@@ -77,7 +79,7 @@ class LearnedCopy:
     def refusal(self, text: str) -> str | None:
         """Why a text can't be an input at all; None for one that can."""
         try:
-            to_matrix([text], self.max_bytes + 1)
+            self.check([text])
         except (BadText, TypeError) as error:
             return str(error)
         return None
@@ -122,13 +124,11 @@ class LearnedCopy:
             row = int(np.argmax(lengths > self.max_bytes))
             raise BadText(
                 f"{shown(texts[row])} has {lengths[row]:,} bytes, and this copy of {self.card['function']} learned "
-                f"{self.max_bytes} at most. Train one with a larger max_bytes, or call with fallback=True."
+                f"{self.max_bytes} at most. Train one with a larger max_bytes{self.way_out}."
             )
         for text in texts:
             if "\0" in text:
-                raise BadText(
-                    f"{shown(text)} holds a NUL character, which marks padding. Drop it, or call with fallback=True."
-                )
+                raise BadText(f"{shown(text)} holds a NUL character, which marks padding. Drop it{self.way_out}.")
 
     def reasons(self, texts, got, confidence, ended) -> list[str]:
         return reasons_against(texts, got, confidence, ended, self.card["threshold"], self.bytes_seen)
@@ -204,6 +204,8 @@ class Inverted:
 class InverseCopy(LearnedCopy):
     """A learned inverse of a function. The function itself certifies each answer, or refuses to."""
 
+    way_out = ""
+
     def __call__(self, text: str | Sequence[str], beam: int = 16) -> Inverted | list[Inverted]:
         """The answer and its certificate for a text, or a list of them for a list of texts.
 
@@ -220,7 +222,7 @@ class InverseCopy(LearnedCopy):
         found = [Inverted(p.value, True, p.value, 1) if p.trusted else Inverted(None, False, p.value, beam)
                  for p in self.predict(texts)]  # fmt: skip
         missed = [row for row, inverted in enumerate(found) if not inverted.certified]
-        for rows in [missed[place : place + 64] for place in range(0, len(missed) if beam > 1 else 0, 64)]:
+        for rows in [missed[place : place + BATCH] for place in range(0, len(missed) if beam > 1 else 0, BATCH)]:
             candidates = self.decoder.best(to_matrix([texts[row] for row in rows]), beam, self.limit)
             for row, texts_found in zip(rows, candidates, strict=True):
                 values = map(value_of, texts_found)

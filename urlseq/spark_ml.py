@@ -24,7 +24,6 @@ from urlseq.copying import load
 from urlseq.functions import Inverse, answers
 from urlseq.learned import CARD, LearnedCopy
 from urlseq.spark import ship_package
-from urlseq.vectorize import BadText
 
 # What the worker says of a text, by the parameter that names its column.
 FIELDS = {
@@ -173,15 +172,15 @@ def one_thread() -> None:
 
 def answered(copied: LearnedCopy, texts: Sequence[str | None], fallback: bool, embed: bool) -> pd.DataFrame:
     """A row of all fields for each text; all null where the text is None."""
-    refusals = refused(copied, texts)
-    usable = [text for row, text in enumerate(texts) if text is not None and row not in refusals]
+    refusals = {row: copied.refusal(text) for row, text in enumerate(texts) if text is not None}
+    usable = [text for row, text in enumerate(texts) if text is not None and not refusals[row]]
     predictions, vectors = iter(copied.predict(usable)), iter(copied.embed(usable) if embed else [None] * len(usable))
     rows = []
     for row, text in enumerate(texts):
         if text is None:
             rows.append((None,) * len(FIELDS))
             continue
-        if row in refusals:
+        if refusals[row]:
             record = (None, 0.0, False, refusals[row], None)
         else:
             prediction = next(predictions)
@@ -190,14 +189,3 @@ def answered(copied: LearnedCopy, texts: Sequence[str | None], fallback: bool, e
             record = (answers(copied.function, [text])[0], *record[1:])
         rows.append(record)
     return pd.DataFrame(rows, columns=[field.name for field in FIELDS.values()], dtype=object)
-
-
-def refused(copied: LearnedCopy, texts: Sequence[str | None]) -> dict[int, str]:
-    """Which texts can't be an input, by their places, and why."""
-    reasons = {}
-    for row, text in enumerate(texts):
-        try:
-            copied.check([] if text is None else [text])
-        except BadText as error:
-            reasons[row] = str(error)
-    return reasons
