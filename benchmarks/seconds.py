@@ -24,6 +24,7 @@ def how_far_off(answers: list[str], dates: list[str]) -> dict[str, float]:
 
 def main(quick: bool = False, examples: int = ENTRY.examples) -> None:
     examples = examples // 100 if quick else examples
+    folder = FOLDER if examples == ENTRY.examples else FOLDER.with_name(f"seconds-{examples}")
     dates = texts_for(ENTRY.inputs, random.Random("asked"), 2000, held_out=True)
     asked = Asked([seconds_in_hex(date) for date in dates], limit=32)
     copied = copy_function(
@@ -36,7 +37,7 @@ def main(quick: bool = False, examples: int = ENTRY.examples) -> None:
         epoch_batches=min(102_400, examples // 4) // ENTRY.batch_size,
         validation_count=min(2_000, examples // 16),
         attempts=0,
-        folder=FOLDER,
+        folder=folder,
         callbacks=[asked],
     )
     history = copied.card["history"][-len(asked.answers) :]

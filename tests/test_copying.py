@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import LETTERS, LONGEST_WORD, card, untrained_copy, words, words_of
+from conftest import LETTERS, LONGEST_WORD, card, tiny_architecture, untrained_copy, words, words_of
 
 from urlseq import copying, files, functions
 from urlseq.copying import BadModel, copy_function, load
@@ -435,3 +435,10 @@ def test_a_budget_of_nothing_is_refused(budget):
     """Taken as no limit, it would train for ever."""
     with pytest.raises(ValueError, match="has to be above 0"):
         copying.copy_function(str.upper, ["a", "b"], **budget)
+
+
+def test_without_validation_nothing_is_measured_or_trusted_and_nothing_is_shown(capsys):
+    copy = copy_function(str.upper, words, max_bytes=12, examples=64, epoch_batches=1, architecture=tiny_architecture(),
+                         validation_count=0, attempts=["abc"], verbose=False)  # fmt: skip
+    assert "held_out" not in copy.card and copy.card["threshold"] == 1.0
+    assert capsys.readouterr().out == ""

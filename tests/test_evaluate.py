@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from urlseq.decode import GreedyDecoder
 from urlseq.evaluate import (
+    Attempts,
     Evaluation,
     attempt,
     by_group,
@@ -229,3 +230,7 @@ def test_attempts_to_look_at():
     assert attempt("t", "abc", "abc") == "  t\n    ✓ abc"
     assert attempt("t", "abc", "axc").splitlines() == ["  t", "    ✗ axc", "       ^", "      abc"]
     assert len(attempt("t", "abc", "y" * 5000)) < 200
+
+
+def test_attempts_have_room_for_the_longest_answer():
+    assert Attempts(str.upper, ["x" * 3_000, "x"]).limit > 3_000

@@ -86,3 +86,10 @@ def test_a_learned_copy_fails_first_on_what_it_never_saw(learned):
     """Words of four letters are known, the digit that a mutation brings in is not."""
     found = mining.find_counterexample(learned, words)
     assert found is not None and len(found.text) <= 2
+
+
+def test_no_more_inputs_are_tried_than_asked_for(monkeypatch):
+    tried = []
+    monkeypatch.setattr(mining, "mistakes", lambda copy, texts: tried.append(len(texts)) or [])
+    assert mining.find_counterexample(broken("z"), letters, tries=2_301) is None
+    assert tried == [1_000, 1_000, 301]

@@ -69,8 +69,8 @@ def copy_function(
     whichever is used up first (10 minutes if neither is given). `learning_rate` is the schedule's peak; where exact
     match goes up and down, with small batches or many rare facts, a third of it is better. With a `folder`, the copy
     is saved there, and a training that was interrupted goes on where it stopped when the same call is made again.
-    `attempts` are texts to show at each epoch, or how many held-out ones. Training begins with the weights of
-    `start`, where there is one, in its architecture.
+    `attempts` are texts to show at each epoch, or how many held-out ones; `verbose=False` shows nothing. Training
+    begins with the weights of `start`, where there is one, in its architecture.
 
     Raises UnfitFunction where the function's values can't be JSON, BadText where inputs are not usable text.
     """
@@ -107,7 +107,7 @@ def copy_function(
         model.set_weights(start.model.get_weights())
     # A small budget has to see long inputs, too. And where all are about as long, the shortest are a biased choice.
     lengths = byte_lengths(held_out)
-    varied = np.quantile(lengths, 1 / 8) < np.median(lengths) / 2
+    varied = len(lengths) > 0 and np.quantile(lengths, 1 / 8) < np.median(lengths) / 2
     short_first = min(SHORT_FIRST_EXAMPLES, examples // 4 if examples else math.inf) if varied else 0
     batches = Batches(function, sampler, fits, seed, epoch_batches, batch_size, short_first=short_first)
     settings = {
@@ -137,7 +137,7 @@ def copy_function(
         optimizer=muon(learning_rate),
         state=state,
         settings=settings,
-        callbacks=[*([Attempts(function, watch)] if watch else []), *callbacks],
+        callbacks=[*([Attempts(function, watch)] if watch and verbose else []), *callbacks],
         verbose=verbose,
     )
     card = {
@@ -152,7 +152,8 @@ def copy_function(
     }  # fmt: skip
     copy = copy_of(model, card, function)
     if held_out:
-        # The best epoch was chosen on `held_out`; what is reported comes from texts that had no part in it.
+        # The best epoch was chosen on `held_out`; what is reported comes from texts that had no part in it, but for
+        # those drawn again where there are few.
         count = 5 * validation_count
         texts = texts_for(sampler, random.Random(f"{seed} calibration"), count, held_out=True, check=fits)
         copy.calibrate(list(dict.fromkeys(texts)))  # each once: there may be fewer than that

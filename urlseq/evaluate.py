@@ -228,8 +228,8 @@ class Attempts(Asked):
     """Shows at the end of each epoch what the copy makes of a few texts, mistakes marked."""
 
     def __init__(self, function: Function, texts: Sequence[str], limit: int = 400, every: int = 1):
-        super().__init__(texts, limit, every)
         self.wanted = answers(function, texts)
+        super().__init__(texts, max([limit, *(2 * len(answer.encode()) for answer in self.wanted)]), every)
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)

@@ -58,9 +58,10 @@ def find_counterexample(copy: LearnedCopy, inputs: Inputs, tries: int = 10_000, 
     function refuses is no smaller one of an input that it answers.
     """
     sampler, rng = sampler_of(inputs), random.Random(f"{seed} counterexample")
-    for _ in range(0, tries, TRIED_AT_ONCE):
-        drawn = [sampler(rng) for _ in range(TRIED_AT_ONCE // 2)]
-        drawn += [mutated(rng, text, copy.max_bytes) for text in drawn]
+    for place in range(0, tries, TRIED_AT_ONCE):
+        count = min(TRIED_AT_ONCE, tries - place)
+        drawn = [sampler(rng) for _ in range(-(-count // 2))]
+        drawn += [mutated(rng, text, copy.max_bytes) for text in drawn[: count // 2]]
         if found := mistakes(copy, drawn):
             return smaller(copy, min(found, key=lambda mistake: (len(mistake.text), mistake.text)))
     return None
