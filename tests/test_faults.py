@@ -244,7 +244,7 @@ def test_whenever_an_export_is_killed_the_folder_is_the_old_one_or_the_new_one_o
 
 @pytest.mark.skipif(not (ROOT / "web" / "node_modules").is_dir(), reason="the page's tools are missing: npm ci in web/")
 def test_the_page_does_not_show_what_a_killed_export_left(tmp_path):
-    for name in ("copy", "copy.7.old"):
+    for name in ("copy", "copy.7.old", "copy.7.part"):
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "manifest.json").write_text("{}")
     words = ["node", ROOT / "web" / "build.mjs", tmp_path / "models", tmp_path / "page"]

@@ -61,6 +61,17 @@ ASK_ALL = """async ({ name, texts, engine }) => {
   worker.terminate();
   return { found, leaked: after - before };
 }"""
+# Puts questions to a worker of its own, all at once: the texts answered within 30 seconds, in their order.
+ASK_AT_ONCE = """(questions) => new Promise((resolve) => {
+  const worker = new Worker("worker.js");
+  const found = [];
+  const end = () => { worker.terminate(); resolve(found); };
+  setTimeout(end, 30_000);
+  worker.onmessage = ({ data }) => { if (found.push(data.question.text) === questions.length) end(); };
+  for (const question of questions) {
+    worker.postMessage({ ask: "answer", name: "dates_in_hex", engine: "tensorflow", ...question });
+  }
+})"""
 
 
 @pytest.fixture(scope="session")
@@ -138,6 +149,13 @@ def answer_to(page, text, wanted, seconds=30):
         time.sleep(0.02)
 
 
+def until(page, true, seconds=30):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        page.wait_for_timeout(20)  # which lets the browser's events in, as time.sleep would not
+
+
 def artefact(page, name, tmp_path):
     folder = Path(os.environ.get("URLSEQ_ARTEFACTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,6 +199,47 @@ def test_the_faster_engine_is_taken_and_the_reader_may_choose(page, address):
     assert "LiteRT took" in page.inner_text("#engines")
     page.select_option("#engine", "tensorflow")
     state(page, "TensorFlow.js, WebAssembly")
+
+
+def test_typing_does_not_wait_for_the_engine_that_is_loaded_to_compare(page, address):
+    held = []
+    page.route("**/copy.tflite", lambda route: held.append(route))
+    page.goto(address)
+    until(page, lambda: held)
+    page.fill("#text", "https://a.example/typed")
+    answer_to(page, "typed", '["https","a.example","/typed","","",""]')
+    held[0].continue_()
+    until(page, lambda: "LiteRT took" in page.inner_text("#engines"))
+
+
+def test_typed_questions_and_comparisons_do_not_drop_each_other(page, address):
+    page.goto(address)
+    first, typed, trial = {"text": "first"}, {"text": "typed"}, {"text": "trial", "trial": 1}
+    for questions in ([first, trial, typed], [first, typed, trial]):
+        assert page.evaluate(ASK_AT_ONCE, questions) == ["first", "typed", "trial"]
+
+
+def test_typing_goes_on_where_the_second_engine_fails(page, address):
+    page.route("**/copy.tflite", lambda route: route.abort())
+    page.goto(address)
+    until(page, lambda: page.inner_text("#engines") == "LiteRT does not run here.")
+    page.fill("#text", "https://a.example/typed")
+    answer_to(page, "typed", '["https","a.example","/typed","","",""]')
+
+
+def test_the_figures_are_those_of_the_copy_that_is_chosen(page, address):
+    held = []
+    page.route("**/models/urlparse/manifest.json", lambda route: held.append(route))
+    page.goto(address)
+    until(page, lambda: held)
+    page.locator('input[value="dates_in_hex"]').check(force=True)
+    state(page, "certified")
+    figures = page.inner_text("#measured")
+    assert f"{load('dates_in_hex').card['held_out']['count']:,}" in figures
+    for route in held:
+        route.continue_()
+    page.wait_for_timeout(1000)
+    assert page.inner_text("#measured") == figures
 
 
 def test_an_inverse_is_certified_or_not_trusted(page, address):
@@ -278,6 +337,19 @@ def test_by_keyboard_attention_follows(page, address):
         page.keyboard.press("ArrowRight")
     assert "byte 4 of the answer" in page.inner_text("#looked")
     assert page.locator("#json .chosen").inner_text() == "t"
+
+
+@pytest.mark.parametrize("answer", [b'"\xc3"', b'"' * 1000], ids=["not UTF-8", "longer than the attention"])
+def test_attention_is_shown_for_any_answer(page, site, address, answer):
+    # The worker takes these bytes for the network's.
+    script = f"""const from = Uint8Array.from.bind(Uint8Array);
+        Uint8Array.from = (bytes) => from(bytes instanceof Int32Array ? {list(answer)} : bytes);"""
+    script += (site / "worker.js").read_text()
+    page.route("**/worker.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
+    page.goto(address)
+    answer_to(page, "any text", answer.decode(errors="replace"))
+    page.locator("#json span").last.hover()
+    assert f'For “"”, byte {len(answer)} of the answer' in page.inner_text("#looked")
 
 
 def test_how_it_looks(browser, address, tmp_path):

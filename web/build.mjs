@@ -36,8 +36,8 @@ for (const name of await readdir(litert)) {
 }
 
 const names = existsSync(models) ? await readdir(models) : [];
-// An export that was killed in mid-way may have left the old one under such a name.
-const copies = names.filter((name) => !name.endsWith(".old") && existsSync(`${models}/${name}/manifest.json`));
+const left = /\.\d+\.(part|old)$/; // what an export has there while it runs, and leaves where it is killed
+const copies = names.filter((name) => !left.test(name) && existsSync(`${models}/${name}/manifest.json`));
 // The URL parser first: it is what the page shows when it is opened.
 copies.sort((a, b) => (b === "urlparse") - (a === "urlparse") || a.localeCompare(b));
 for (const name of copies) {

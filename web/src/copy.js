@@ -33,8 +33,24 @@ export function answerBytes(answer) {
   return Uint8Array.from(end < 0 ? answer : answer.subarray(0, end));
 }
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // by default, it would leave a first U+FEFF out
+
 export function answerText(answer) {
-  return new TextDecoder().decode(answerBytes(answer));
+  return decoder.decode(answerBytes(answer));
+}
+
+/**
+ * The characters of bytes, each with its first byte and the byte behind it. An answer need not be UTF-8: what is none
+ * becomes U+FFFD, and continuation bytes in a wrong place belong to the character before.
+ */
+export function characters(bytes) {
+  const found = [];
+  for (let from = 0, to; from < bytes.length; from = to) {
+    to = from + 1;
+    while (bytes[to] >> 6 === 0b10) to++;
+    found.push({ letter: decoder.decode(bytes.subarray(from, to)), from, to });
+  }
+  return found;
 }
 
 /**

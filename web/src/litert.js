@@ -49,5 +49,5 @@ export async function open(manifest, read) {
     }
   }
 
-  return { answer, dispose: () => model.delete() };
+  return { answer };
 }

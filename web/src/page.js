@@ -1,6 +1,6 @@
 // The page: asks the worker at each key press, and shows what comes back.
 
-import { doubt, refusal, valueOf } from "./copy.js";
+import { characters, doubt, refusal, valueOf } from "./copy.js";
 import { known, stretches, URL_PARTS } from "./functions.js";
 
 const $ = (id) => document.getElementById(id);
@@ -128,7 +128,7 @@ function show(answer) {
   if (reason) say("doubt", `${reason} · ${details}`, "? not trusted:");
   else say("good", details, certify ? "✓ certified" : "✓ trusted");
   const value = valueOf(answer.text);
-  page.shown = { ...answer, bytes: characters(text), letters: characters(answer.text) };
+  page.shown = { ...answer, bytes: characters(new TextEncoder().encode(text)) };
   page.chosen = -1;
   $("found").hidden = false;
   showEcho(text, parts ? stretches(text, value) : undefined);
@@ -140,16 +140,6 @@ function show(answer) {
     return span;
   }));
   draw();
-}
-
-/** The characters of a text, each with its first byte and the byte behind it. */
-function characters(text) {
-  let place = 0;
-  return [...text].map((letter) => {
-    const from = place;
-    place += new TextEncoder().encode(letter).length;
-    return { letter, from, to: place };
-  });
 }
 
 function showEcho(text, pieces) {
@@ -240,7 +230,7 @@ function choose(place) {
   const weight = (first, last) => {
     let most = 0;
     for (let row = from; row < to; row++) {
-      for (let column = first; column < last; column++) most = Math.max(most, attention[row * width + column]);
+      for (let column = first; column < last; column++) most = Math.max(most, attention[row * width + column] ?? 0);
     }
     return most;
   };
@@ -251,7 +241,7 @@ function choose(place) {
     span.style.backgroundColor = weights[at] > 0.02 ? `rgba(${colour}, ${0.6 * Math.sqrt(weights[at])})` : "";
   });
   const best = weights.indexOf(Math.max(...weights));
-  const where = weight(end, end + 1) > (weights[best] ?? 0) ? "the end of the text" : `“${bytes[best].letter}”, character ${best + 1}`;
+  const where = weight(end, end + 1) >= (weights[best] ?? 0) ? "the end of the text" : `“${bytes[best].letter}”, character ${best + 1}`;
   $("looked").textContent = `For “${letter}”, byte ${from + 1} of the answer, it looked most at ${where}.`;
 }
 
@@ -296,12 +286,15 @@ function chooseCopy(name, text) {
     return button;
   }));
   $("text").value = text ?? examples[0] ?? "";
-  manifestOf(name).then(({ held_out: held }) => {
-    $("measured").textContent = held
-      ? `On ${held.count.toLocaleString("en")} made-up inputs that training never saw, ${held.exact.toLocaleString("en")} of this copy's answers were exactly right.`
-      : "";
-  }, () => {});
+  showMeasured(name);
   ask();
+}
+
+async function showMeasured(name) {
+  $("measured").textContent = "";
+  const { held_out: held } = await manifestOf(name).catch(() => ({}));
+  if (!held || name !== page.name) return; // the reader may have chosen another copy since
+  $("measured").textContent = `On ${held.count.toLocaleString("en")} made-up inputs that training never saw, ${held.exact.toLocaleString("en")} of this copy's answers were exactly right.`;
 }
 
 function fromAddress() {

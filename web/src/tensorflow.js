@@ -64,7 +64,7 @@ export async function open(manifest, read) {
     }
   }
 
-  return { answer, dispose: () => model.dispose() };
+  return { answer };
 }
 
 /** How many tensors there are: none before a backend runs. */

@@ -1,9 +1,10 @@
 // Answers in a thread of its own, so that typing never waits. Only the newest question counts: one that comes while
-// another is being answered takes the place of any that waits.
+// another is being answered takes the place of any that waits. What only compares the engines is answered when no
+// question waits, and its engine is loaded meanwhile.
 
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 
-import { answerBytes, answerText, toTokens } from "./copy.js";
+import { answerBytes, answerText, characters, toTokens } from "./copy.js";
 import * as litert from "./litert.js";
 import * as tensorflow from "./tensorflow.js";
 
@@ -12,27 +13,37 @@ setWasmPaths(`${base}tensorflow/`);
 
 const copies = new Map(); // name of a copy: a promise of its manifest and its engines
 let backend;
-let waiting = null;
+let waiting = null; // the newest question that was typed
+let trial = null; // one that compares the engines
 let busy = false;
 
-self.onmessage = ({ data }) => {
+self.onmessage = async ({ data }) => {
   if (data.ask === "tensors") {
     self.postMessage({ tensors: tensorflow.tensors() });
     return;
   }
-  waiting = data;
+  if (data.trial) {
+    try {
+      await engineOf(data);
+    } catch (error) {
+      failed(error, data);
+      return;
+    }
+    trial = data;
+  } else waiting = data;
   if (!busy) work();
 };
 
 async function work() {
   busy = true;
-  while (waiting) {
-    const question = waiting;
-    waiting = null;
+  while (waiting ?? trial) {
+    const question = waiting ?? trial;
+    if (waiting) waiting = null;
+    else trial = null;
     try {
       self.postMessage({ ...(await answered(question)), question });
     } catch (error) {
-      self.postMessage({ error: error.message ?? String(error), question });
+      failed(error, question);
     }
     // A message that arrived meanwhile is heard only when the thread comes up for air.
     await new Promise((resolve) => setTimeout(resolve));
@@ -40,22 +51,31 @@ async function work() {
   busy = false;
 }
 
-async function answered({ name, text, engine }) {
-  const copy = await opened(name);
-  const { answer } = await copy.engine(engine);
+function failed(error, question) {
+  self.postMessage({ error: error.message ?? String(error), question });
+}
+
+async function answered(question) {
+  const { text, engine } = question;
+  const { answer } = await engineOf(question);
   const before = performance.now();
   const record = await answer(text);
   const milliseconds = performance.now() - before;
-  const rows = answerBytes(record.answer).length + 1;
+  const bytes = answerBytes(record.answer);
   return {
     text: answerText(record.answer),
+    letters: characters(bytes),
     confidence: record.confidence,
     ended: record.ended,
-    attention: record.attention.slice(0, rows * record.width),
+    attention: record.attention.slice(0, (bytes.length + 1) * record.width),
     width: record.width,
     milliseconds,
     engine: engine === "litert" ? "LiteRT" : `TensorFlow.js, ${backend === "wasm" ? "WebAssembly" : "plain JavaScript"}`,
   };
+}
+
+async function engineOf({ name, engine }) {
+  return (await opened(name)).engine(engine);
 }
 
 function opened(name) {

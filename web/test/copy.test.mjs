@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { answerText, doubt, refusal, signatureFor, toTokens } from "../src/copy.js";
+import { answerText, characters, doubt, refusal, signatureFor, toTokens } from "../src/copy.js";
 import { myDateFormat, stretches } from "../src/functions.js";
 
 const manifest = { max_bytes: 8, threshold: 0.9, bytes_seen: [..."abc[]\"'"].map((letter) => letter.charCodeAt(0)) };
@@ -10,6 +10,17 @@ test("tokens are UTF-8, an end mark and padding", () => {
   assert.deepEqual([...toTokens("é", 5)], [0xc3, 0xa9, 255, 0, 0]);
   assert.deepEqual([...toTokens("")], [255]);
   assert.equal(answerText(Int32Array.of(0xc3, 0xa9, 255, 65)), "é");
+  assert.equal(answerText(Int32Array.of(0xef, 0xbb, 0xbf, 255)), "\ufeff");
+});
+
+test("each character knows its bytes, whether they are UTF-8 or not", () => {
+  const places = (bytes) => characters(Uint8Array.from(bytes)).map(({ letter, from, to }) => [letter, from, to]);
+  const text = places(new TextEncoder().encode("é\ufeff\ufffd😀"));
+  assert.deepEqual(text, [["é", 0, 2], ["\ufeff", 2, 5], ["\ufffd", 5, 8], ["😀", 8, 12]]);
+  assert.deepEqual(places([0x22, 0xc3, 0x22]), [['"', 0, 1], ["\ufffd", 1, 2], ['"', 2, 3]]);
+  assert.deepEqual(places([0xe2, 0x82, 0x22]), [["\ufffd", 0, 2], ['"', 2, 3]]);
+  assert.deepEqual(places([0x22, 0x82, 0x22]), [['"\ufffd', 0, 2], ['"', 2, 3]]);
+  assert.deepEqual(places([]), []);
 });
 
 test("what can't be asked is refused with a reason", () => {
