@@ -1,13 +1,17 @@
 import itertools
 import json
+import os
 import random
 import shutil
+import sys
+import zipfile
 
 import keras
 import numpy as np
 import pytest
 from conftest import LETTERS, largest_difference, words, words_of
 
+from benchmarks.common import gpus, machine
 from urlseq import copying
 from urlseq.copying import copy_function
 from urlseq.files import write_file
@@ -310,16 +314,20 @@ def test_a_damaged_state_is_passed_over(uninterrupted, state, tmp_path, capsys):
     assert largest_difference(copy.model.get_weights(), uninterrupted.model.get_weights()) < 1e-6
 
 
-def restored(path, settings) -> int:
+def keeper_of(path, settings) -> Keeper:
     model = build_model(SMALL)
     model.compile(muon(0.1), masked_crossentropy)
-    schedule = Schedule(Budget(examples=100), 0.1, BATCH_SIZE)
-    keeper = Keeper(path, settings, schedule, batches())
+    keeper = Keeper(path, settings, Schedule(Budget(examples=100), 0.1, BATCH_SIZE), batches())
     keeper.set_model(model)
-    before = model.get_weights()
+    return keeper
+
+
+def restored(path, settings) -> int:
+    keeper = keeper_of(path, settings)
+    before = keeper.model.get_weights()
     epoch = keeper.restore()
-    assert bool(epoch) == (largest_difference(before, model.get_weights()) > 0)
-    assert bool(epoch) == bool(schedule.batches) == (keeper.best_weights is not None)
+    assert bool(epoch) == (largest_difference(before, keeper.model.get_weights()) > 0)
+    assert bool(epoch) == bool(keeper.schedule.batches) == (keeper.best_weights is not None)
     return epoch
 
 
@@ -364,6 +372,60 @@ def test_a_flipped_bit_is_noticed(state, damage):
     data[data.find(b'"settings"') + 3 if damage == "state" else len(data) // 2] ^= 0x40
     state.write_bytes(data)
     assert restored(state, settings) == 0
+
+
+def test_any_flipped_bit_is_noticed(state):
+    """Many of those that the archive's own checksums leave out: of its directory, and of the headers within."""
+    settings, data = settings_of(state), state.read_bytes()
+    with zipfile.ZipFile(state) as archive:
+        directory = archive.start_dir
+        headers = [place for member in archive.infolist() for place in header(member)]
+    rng = random.Random(0)
+    places = rng.sample(range(directory, len(data)), 200) + rng.sample(headers, 100) + rng.sample(range(directory), 50)
+    # And some by which it seems encrypted, compressed, from the future, without its first array, with a short one.
+    chosen = [(directory + 8, 0), (directory + 10, 3), (directory + 6, 7), (directory + 52, 0)]
+    chosen.append((data.index(b"'shape': (256,") + len("'shape': (2"), 2))
+    keeper = keeper_of(state, settings)
+    for place, bit in [*chosen, *((place, rng.randrange(8)) for place in places)]:
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << bit
+        state.write_bytes(damaged)
+        assert keeper.restore() == 0, (place, bit)
+    state.write_bytes(data)
+    assert keeper.restore() == 1
+
+
+def header(member: zipfile.ZipInfo) -> range:
+    """The places of a member's own header (20 bytes of it are of zip64) and of its array's."""
+    return range(member.header_offset, member.header_offset + 30 + len(member.filename) + 20 + 128)
+
+
+# ---------------------------------------------------------------- what the measurements are kept as
+
+
+def test_a_measurement_of_another_engine_is_kept_under_another_name(monkeypatch):
+    from benchmarks import training_speed
+
+    assert training_speed.kept_as() == "training_speed" or gpus()
+    tensor = type("Tensor", (), {"device": "cuda:0"})
+    monkeypatch.setattr(training_speed.ops, "convert_to_tensor", lambda value: tensor)
+    assert training_speed.kept_as() == f"training_speed_{keras.config.backend()}_gpu"
+    tensor.device = "TFRT_CPU_0"
+    monkeypatch.setattr(training_speed.keras.config, "backend", lambda: "jax")
+    assert training_speed.kept_as() == "training_speed_jax_cpu"
+
+
+def test_a_machine_is_named_with_its_gpu_and_the_backend(monkeypatch, tmp_path):
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho NVIDIA Example\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert "cores, NVIDIA Example, 2" in machine()
+    assert machine().endswith(f"Keras on {keras.config.backend()}")
+    program.write_text("#!/bin/sh\necho NVIDIA-SMI has failed\nexit 9\n")
+    assert gpus() == []
+    monkeypatch.delitem(sys.modules, "keras")
+    assert "Keras on" not in machine() and "keras" not in sys.modules
 
 
 # ---------------------------------------------------------------- what goes wrong while training

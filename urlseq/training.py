@@ -1,13 +1,13 @@
 """Training: batches by length, a schedule over a budget, attempts to look at, interruption and resumption."""
 
 import dataclasses
+import hashlib
 import io
 import json
 import math
 import random
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from urlseq.vectorize import PADDING_STEP, buffers, byte_lengths, features, padd
 SHORT_FIRST_EXAMPLES = 64_000
 # The schedule's peak: half of it finds attention's places later, twice as much wavers for longer.
 LEARNING_RATE = 1.2e-2
+# What a training's state ends with.
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +59,6 @@ class Batches(keras.utils.PyDataset):
         self.epoch, self.error = 0, None
         self.chunk_number, self.chunk = -1, []
         self.bytes_seen, self.longest_answer = np.zeros(256, bool), 0
-
-    @property
-    def num_batches(self) -> int:
-        return self.epoch_batches
 
     def __len__(self) -> int:
         return self.epoch_batches
@@ -132,10 +130,6 @@ class Validation(keras.utils.PyDataset):
         super().__init__()
         self.texts, self.wanted = texts, wanted
         self.groups = by_length(texts, wanted)
-
-    @property
-    def num_batches(self) -> int:
-        return len(self.groups)
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -227,14 +221,17 @@ class Keeper(keras.callbacks.Callback):
 
     def restore(self) -> int:
         """Takes up the state on disk, if there is one of a training with the same settings: returns its epoch."""
-        if self.path is None or not self.path.exists():
-            return 0
         try:
-            arrays = dict(np.load(self.path, allow_pickle=False))
-            state = json.loads(str(arrays.pop("state")))
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            data = self.path.read_bytes() if self.path else b""
+        except OSError:
+            data = b""
+        data, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
+        if hashlib.sha256(data).digest() != digest:
             return 0  # damaged, or no state at all: training starts anew
-        if state.get("settings") != self.settings:
+        with np.load(io.BytesIO(data)) as file:
+            arrays = dict(file)
+        state = json.loads(str(arrays.pop("state")))
+        if state["settings"] != self.settings:
             return 0
         self.model.optimizer.build(self.model.trainable_variables)
         count = len(self.model.weights)
@@ -269,7 +266,9 @@ class Keeper(keras.callbacks.Callback):
         arrays |= {f"optimizer{place}": np.asarray(v) for place, v in enumerate(self.model.optimizer.variables)}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays, state=np.array(json.dumps(state)))
-        write_file(self.path, buffer.getvalue())
+        data = buffer.getvalue()
+        # The archive's own checksums leave out its headers, where a bit may hide an array or cut it short.
+        write_file(self.path, data + hashlib.sha256(data).digest())
 
 
 def train(
