@@ -60,6 +60,23 @@ def test_parquet_files_and_folders(parquet):
         assert drawn(parquet / name) == set(TEXTS)
 
 
+def test_nulls_of_a_parquet_file_are_left_out(tmp_path):
+    holes = [None, *TEXTS, None]
+    for name, column in {"text": holes, "codes": pa.array(holes).dictionary_encode(), "none": [None]}.items():
+        pa.parquet.write_table(pa.table({"url": column}), tmp_path / f"{name}.parquet")
+    assert read_texts(tmp_path / "text.parquet") == read_texts(tmp_path / "codes.parquet") == TEXTS
+    assert drawn(tmp_path / "text.parquet") == set(TEXTS)
+    with pytest.raises(ValueError, match="no inputs"):
+        sampler_of(tmp_path / "none.parquet")
+
+
+@pytest.mark.parametrize("values, kind", [([None, 1], "int64"), ([b"a"], "binary"), ([["a"]], "list")])
+def test_a_column_that_is_not_text_is_named(tmp_path, values, kind):
+    pa.parquet.write_table(pa.table({"url": values}), tmp_path / "odd.parquet")
+    with pytest.raises(ValueError, match=rf"Column 'url' of .*odd\.parquet holds {kind}.*, not text"):
+        read_texts(tmp_path / "odd.parquet")
+
+
 def test_a_column_that_is_missing_is_named_beside_those_there(parquet):
     with pytest.raises(ValueError, match="no column 'adress'; it has number, url"):
         read_texts(parquet / "one.parquet", column="adress")

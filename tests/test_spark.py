@@ -104,6 +104,18 @@ def test_a_training_table_is_mixed_labelled_and_the_same_again(session, tmp_path
     assert all(text.answer == answer(urlparse, str(text)) for text in drawn[:100])
 
 
+def test_nulls_have_no_answer(session):
+    frame = session.createDataFrame([("a",), (None,), ("bc",)], "url string").coalesce(1)
+    assert [tuple(row) for row in spark.with_answers(frame, len).collect()] == [("a", "1"), (None, None), ("bc", "2")]
+
+
+def test_memory_by_quarters_where_nobody_looked():
+    from benchmarks.spark_ml import by_quarter
+
+    assert by_quarter([]) == [0, 0, 0, 0]
+    assert by_quarter([(0, 1), (0.05, 10), (0.24, 20), (0.25, 99), (0.9, 7)]) == [15, 99, 0, 7]
+
+
 def test_the_same_settings_give_the_same_session(session, server):
     assert spark.session(endpoint=server) is session
 

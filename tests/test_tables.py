@@ -82,6 +82,21 @@ def test_answers_kept_in_the_table_are_used(tmp_path):
     assert pa.array(texts, pa.string()).to_pylist() == texts
 
 
+@pytest.mark.parametrize("column", ["url", "answer"])
+def test_a_table_whose_rows_all_hold_a_null_is_refused(tmp_path, column):
+    columns = {"url": ["a", "b"], "answer": ["1", "2"]} | {column: pa.nulls(2, pa.string())}
+    pq.write_table(pa.table(columns), tmp_path / "part.parquet")
+    with pytest.raises(ValueError, match=f"in {tmp_path} has url and answer, without nulls.* 1,000 .*Fill these"):
+        copy_function(str.upper, tmp_path, verbose=False)
+
+
+def test_a_few_texts_among_many_nulls_are_found(tmp_path):
+    urls = [None] * 99 + ["a"]
+    pq.write_table(pa.table({"url": urls}), tmp_path / "part.parquet", row_group_size=1)
+    sampler, rng = tables.TableSampler(tmp_path), random.Random(0)
+    assert {sampler(rng) for _ in range(20)} == {"a"}
+
+
 def test_a_chunk_of_training_can_be_made_again_from_its_number(folder):
     def batches() -> Batches:
         return Batches(urlparse, sampler_of(folder), lambda text: len(text) <= 100, seed=0, epoch_batches=10)
@@ -125,9 +140,9 @@ def test_host_of(url, host):
 
 
 class BusyServer(http.server.SimpleHTTPRequestHandler):
-    """Answers range requests, counts the bytes it sends, and refuses the first few with 503."""
+    """Answers range requests, counts the bytes it sends, refuses the first few with 503, and lets others wait."""
 
-    refusals = 0
+    refusals = stalls = 0
     sent = 0
 
     def do_HEAD(self):
@@ -140,6 +155,10 @@ class BusyServer(http.server.SimpleHTTPRequestHandler):
         if BusyServer.refusals:
             BusyServer.refusals -= 1
             return self.send_error(503)
+        if BusyServer.stalls:
+            BusyServer.stalls -= 1
+            threading.Event().wait(4)  # longer than the client has patience; `time.sleep` is the test's
+            return None
         with open(self.translate_path(self.path), "rb") as file:
             data = file.read()
         wanted, status = self.headers.get("Range"), 200
@@ -192,3 +211,27 @@ def test_common_crawl_over_http_reads_only_what_it_needs_and_waits_for_a_busy_se
     with pytest.raises(ConnectionError, match="answered 503 to each of 6 requests"):
         tables.common_crawl_parts("EMBEDDED", server)
     BusyServer.refusals = 0
+
+
+def test_a_server_that_stalls_is_asked_again(server, monkeypatch):
+    """By a client that waits for two seconds, not for aiohttp's five minutes."""
+    aiohttp, http = map(pytest.importorskip, ("aiohttp", "fsspec.implementations.http"))
+    client = http.HTTPFileSystem(client_kwargs={"timeout": aiohttp.ClientTimeout(total=2)})
+    waits, BusyServer.stalls = [], 2
+    monkeypatch.setattr(tables.time, "sleep", waits.append)
+    monkeypatch.setattr(tables, "http_filesystem", lambda: client)
+    assert len(tables.common_crawl_parts("EMBEDDED", server).paths) == 4
+    assert waits == [1, 2] and BusyServer.stalls == 0
+
+
+def test_a_server_that_stalls_each_time_is_named(monkeypatch):
+    exceptions = pytest.importorskip("fsspec.exceptions")
+    waits = []
+    monkeypatch.setattr(tables.time, "sleep", waits.append)
+
+    def stalled():
+        raise exceptions.FSTimeoutError
+
+    with pytest.raises(ConnectionError, match="a.parquet broke off each of 6 requests: FSTimeoutError"):
+        tables.patiently(stalled, "https://example.org/a.parquet")
+    assert waits == [1, 2, 4, 8, 16]

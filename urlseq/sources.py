@@ -37,7 +37,10 @@ def sampler_of(inputs: Inputs) -> Sampler:
 
 
 def read_texts(path: str | Path, column: str = "url") -> list[str]:
-    """Texts of a file: one a line of UTF-8 (`.gz` is unpacked), or a parquet file's `column`."""
+    """Texts of a file: one a line of UTF-8 (`.gz` is unpacked), or a parquet file's `column` without its nulls.
+
+    Raises ValueError where the column is missing or holds no text, and where the file is damaged.
+    """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
@@ -45,7 +48,11 @@ def read_texts(path: str | Path, column: str = "url") -> list[str]:
         names = pa.parquet.ParquetDataset(path).schema.names
         if column not in names:
             raise ValueError(f"{path} has no column {column!r}; it has {', '.join(names)}.")
-        return pa.parquet.read_table(path, columns=[column])[column].to_pylist()
+        values = pa.parquet.read_table(path, columns=[column])[column].drop_null()
+        texts = values.to_pylist()
+        if texts and not isinstance(texts[0], str):
+            raise ValueError(f"Column {column!r} of {path} holds {values.type}, not text. Make text of it first.")
+        return texts
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="\n") as lines:
             return [line.removesuffix("\n") for line in lines]

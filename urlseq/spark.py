@@ -25,7 +25,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from urlseq.functions import Function, answers
+from urlseq.functions import Function, answer
 from urlseq.tables import check_columns
 
 END_OF_TERM = "s3a://eotarchive/eot-index/table/eot-main/crawl=EOT-2020"
@@ -310,14 +310,16 @@ def input_bytes(spark: SparkSession) -> int:
 def with_answers(frame: DataFrame, function: Function, column: str = "url") -> DataFrame:
     """The frame's `column` and a column `answer`: what `function` says, as JSON, found out on the executors.
 
-    These have to be able to import the function, unless it is one of the notebook's or script's own.
+    Nulls stay null. The executors have to be able to import the function, unless it is one of the notebook's or
+    script's own.
     """
     ship_package(frame.sparkSession)
 
     def label(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            found = answers(function, batch.column(0).to_pylist())
-            yield pa.RecordBatch.from_arrays([batch.column(0), pa.array(found, pa.string())], [column, "answer"])
+            texts = batch.column(0)
+            found = [None if text is None else answer(function, text) for text in texts.to_pylist()]
+            yield pa.RecordBatch.from_arrays([texts, pa.array(found, pa.string())], [column, "answer"])
 
     return frame.select(column).mapInArrow(label, f"`{column}` string, answer string")
 

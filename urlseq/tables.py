@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import gzip
 import itertools
+import os
 import random
 import re
 import shutil
@@ -30,6 +31,8 @@ from urlseq.sampler import LOWER, SECOND_LEVEL, characters, host_name, is_held_o
 COMMON_CRAWL = "https://data.commoncrawl.org"
 # Rows drawn from one row group before another one is chosen.
 PAGE_ROWS = 8192
+# After so many pages in a row without a text there is hardly any in the table.
+EMPTY_PAGES = 1000
 # The End-of-Term archive's columns. Common Crawl's index has two more, and its partitions only in its paths.
 PARTS_OF_HOST = [f"url_host_{place}_last_part" for place in ("2nd", "3rd", "4th", "5th")]
 TEXTS_BEFORE = ["url_surtkey", "url", "url_host_name", "url_host_tld", *PARTS_OF_HOST, "url_host_registry_suffix",
@@ -144,14 +147,15 @@ def patiently(read: Callable[[], Any], address: str, tries: int = 6, first_wait:
             print(f"{address} {said}; asking again in {wait:g} s.", flush=True)
             time.sleep(wait)
     if status is None:
-        raise ConnectionError(f"{address} broke off each of {tries} requests: {failure}") from None
+        said = str(failure) or type(failure).__name__
+        raise ConnectionError(f"{address} broke off each of {tries} requests: {said}") from None
     raise ConnectionError(f"{address} answered {status} to each of {tries} requests: no such file, or a busy server.")
 
 
 def is_broken_off(error: BaseException) -> bool:
-    """Whether the connection to a server failed, be it Python's own, aiohttp's or that of Arrow's S3 client."""
+    """Whether the connection to a server failed or stalled: Python's own, aiohttp's or that of Arrow's S3 client."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"ConnectionError", "ClientPayloadError", "ClientConnectionError"}) or (
+    return bool(names & {"ConnectionError", "TimeoutError", "ClientPayloadError", "ClientConnectionError"}) or (
         isinstance(error, OSError) and "NETWORK_CONNECTION" in str(error)
     )
 
@@ -223,14 +227,22 @@ class TableSampler:
         return self.rows_up_to[-1]
 
     def __call__(self, rng: random.Random) -> str:
+        """The next text. Raises ValueError where page after page has none."""
         if rng is not self.rng:
             self.rng, self.page = rng, iter(())
-        while (text := next(self.page, None)) is None:
-            self.page = self.texts(self.random_page(rng))
-        return text
+        for _ in range(EMPTY_PAGES):
+            if (text := next(self.page, None)) is not None:
+                return text
+            page = self.random_page(rng)
+            self.page = self.texts(page)
+        folder = os.path.commonprefix(self.parts.paths).rpartition("/")[0]
+        raise ValueError(
+            f"Hardly any row of the table in {folder} has {' and '.join(page.column_names)}, without nulls: there was "
+            f"none in {EMPTY_PAGES:,} random pages. Fill these columns, or drop a column of answers that is empty."
+        )
 
     def random_page(self, rng: random.Random) -> pa.Table:
-        """Random rows of a random row group; each row of the table is as likely as any other."""
+        """Random rows of a random row group without those that hold a null; each is as likely as any other."""
         path, group = self.groups[bisect.bisect(self.rows_up_to, rng.randrange(len(self)))]
         file = self.opened(path)
         columns = [name for name in (self.column, self.answers) if name in file.schema_arrow.names]
