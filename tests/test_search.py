@@ -83,6 +83,14 @@ def test_exact_neighbours():
     assert shared(np.array([[1, 3]]), [0], np.array([5, 6, 5, 7])) == 0.0
 
 
+def test_with_few_vectors_a_query_is_still_not_its_own_neighbour():
+    vectors = np.eye(5)
+    found = nearest(vectors, vectors, but=range(5))
+    assert found.shape == (5, 4) and not any(row in places for row, places in enumerate(found))
+    assert shared(found, range(5), np.zeros(5)) == 1.0
+    assert nearest(vectors, vectors).shape == (5, 5)
+
+
 def test_a_scale_gives_each_number_the_same_weight():
     vectors = np.random.default_rng(0).normal([5, 0], [100, 0.01], [500, 2])
     scaled = Scale(vectors)(vectors)

@@ -27,11 +27,13 @@ def nearest(queries, vectors, count: int = 10, but: Sequence[int] | None = None)
     """The places of the `count` nearest vectors to each query, int [queries, count], the nearest first, by trying all.
 
     Both may be dense or sparse, with rows of length 1. `but` names for each query a place that does not count: its own.
+    Where there are fewer vectors than `count`, that many are found.
     """
     products = queries @ vectors.T
     products = np.asarray(products if isinstance(products, np.ndarray) else products.toarray())
     if but is not None:
         products[np.arange(len(products)), but] = -np.inf
+        count = min(count, products.shape[1] - 1)  # the place itself would come last
     return np.argsort(-products, axis=1, kind="stable")[:, :count]
 
 
