@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,16 +22,29 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
 
 
 def machine() -> str:
-    """Processor, cores, date and versions: without these no figure means anything."""
+    """Processor, cores, GPUs, date, versions and Keras' backend: without these no figure means anything."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         processor = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         processor = platform.processor() or platform.machine()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy", "pyarrow"))
-    return (
-        f"{processor}, {os.cpu_count()} cores, {datetime.date.today()}, Python {platform.python_version()}, {versions}"
+    keras = sys.modules.get("keras")  # a script that does without need not load it for this
+    backend = [keras.config.backend()] if keras else []
+    names = dict.fromkeys(["tensorflow", "keras", "numpy", "pyarrow", *backend])
+    return ", ".join(
+        [processor, f"{os.cpu_count()} cores", *gpus(), str(datetime.date.today())]
+        + [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)]
+        + [f"Keras on {name}" for name in backend]
     )
+
+
+def gpus() -> list[str]:
+    """The names of NVIDIA's GPUs, used or not, as their driver tells them."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return []
 
 
 def side_by_side(task: Callable, names: Iterable[str], *arguments) -> Iterator[tuple[str, object]]:

@@ -4,6 +4,7 @@ Speeds are measured in turn, one core and two, Spark and graph, so that other wo
 """
 
 import argparse
+import itertools
 import multiprocessing
 import os
 import random
@@ -100,7 +101,7 @@ def watch(frame, partitions: int, every: float = 1.0) -> tuple[float, list[tuple
 
 
 def speeds(session, count: int, rounds: int) -> dict:
-    texts, stage, bare = texts_to_answer(count), CopiedFunction(), None
+    texts, stage = texts_to_answer(count), CopiedFunction()
     frame = session.createDataFrame([(text,) for text in texts], "url string")
     frames = {cores: frame.repartition(cores).cache() for cores in (1, 2)}
     for cached in frames.values():
@@ -131,10 +132,17 @@ def memory(session, rows: int) -> dict:
     copies, partitions = -(-rows // len(texts)), max(20, rows // 10_000)
     frame = session.createDataFrame(texts, "url string").crossJoin(session.range(copies)).select("url")
     seconds, seen = watch(CopiedFunction().transform(frame.repartition(partitions)), partitions)
-    part = lambda low, high: [size for share, size in seen if low <= share < high]  # noqa: E731
-    quarters = [round(statistics.median(part(low, low + 0.25)) or 0) for low in (0.05, 0.25, 0.5, 0.75)]
-    return {"rows": copies * len(texts), "seconds": round(seconds), "workers_mb_by_quarter": quarters,
-            "largest_mb": round(max(size for _, size in seen))}  # fmt: skip
+    return {"rows": copies * len(texts), "seconds": round(seconds), "workers_mb_by_quarter": by_quarter(seen),
+            "largest_mb": round(max((size for _, size in seen), default=0))}  # fmt: skip
+
+
+def by_quarter(seen: list[tuple[float, float]]) -> list[int]:
+    """Of what `watch` saw, the median in each quarter of the work, its very start aside; 0 where it saw nothing."""
+    quarters = []
+    for low, high in itertools.pairwise([0.05, 0.25, 0.5, 0.75, 1]):
+        sizes = [size for share, size in seen if low <= share < high]
+        quarters.append(round(statistics.median(sizes or [0])))
+    return quarters
 
 
 def main(quick: bool = False, count: int = 6_000, rounds: int = 3, rows: int = 200_000) -> None:

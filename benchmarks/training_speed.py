@@ -66,6 +66,13 @@ def step_seconds(batch: int, text_bytes: int, repeats: int) -> tuple[list[float]
     return found[2:], (inputs["encoder_input"].shape[1], target.shape[1])
 
 
+def kept_as() -> str:
+    """The result's name, with the backend and the device unless they are TensorFlow and the CPU."""
+    device = str(ops.convert_to_tensor(0.0).device).lower()  # each backend has its own words for a GPU, and "cpu"
+    engine = f"{keras.config.backend()}_{'cpu' if 'cpu' in device else 'gpu'}"
+    return "training_speed" if engine == "tensorflow_cpu" else f"training_speed_{engine}"
+
+
 def main(quick: bool = False) -> None:
     repeats, rows = 5 if quick else 20, []
     best = statistics.median(peak(repeats))
@@ -78,7 +85,7 @@ def main(quick: bool = False) -> None:
     head = ["batch", "time steps in / out", "ms a step, median (range)", "examples a second", "GFLOP/s", "of the peak"]
     print(machine(), f"peak: {best / 1e9:.1f} GFLOP/s in a product of {SIZE} × {SIZE}", table(head, rows), sep="\n\n")
     if not quick:
-        keep("training_speed", {"peak_gflops": round(best / 1e9, 1), "head": head, "rows": rows})
+        keep(kept_as(), {"peak_gflops": round(best / 1e9, 1), "head": head, "rows": rows})
 
 
 if __name__ == "__main__":
