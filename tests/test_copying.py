@@ -3,6 +3,7 @@ import io
 import itertools
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -384,6 +385,21 @@ def test_another_format_is_told(folder):
     change_card(folder, format=99)
     with pytest.raises(BadModel, match="format 99; this version reads format 2"):
         load(folder)
+
+
+def test_weights_that_another_writer_took_away_and_brought_back_are_read(unlearned, folder, monkeypatch):
+    """Between the card and the weights, another copy was saved, and then this one again: the card is the same."""
+    whole, asked = Path.read_bytes, []
+
+    def read_bytes(path):
+        asked.append(path.name)
+        if len(asked) == 1:
+            raise FileNotFoundError(path)
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert load(folder).card["sha256"] == json.loads((folder / CARD).read_text())["sha256"]
+    assert len(asked) == 2
 
 
 def test_weights_are_taken_from_the_folder_alone(folder):

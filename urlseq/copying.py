@@ -18,6 +18,7 @@ import numpy as np
 
 from urlseq.decode import LONGEST_ANSWER
 from urlseq.evaluate import Attempts
+from urlseq.files import locked
 from urlseq.functions import INVERSE_OF, Function, Inverse, UnfitFunction, answers, name_of
 from urlseq.gallery import GALLERY
 from urlseq.learned import CARD, FORMAT, LearnedCopy, copy_of
@@ -233,8 +234,9 @@ def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
         try:
             data = weights_file.read_bytes()
         except FileNotFoundError:
-            if (path / CARD).read_text(encoding="utf-8") == text:
-                raise
+            with locked(path):  # no writer is in mid-change now
+                if (path / CARD).read_text(encoding="utf-8") == text and not weights_file.exists():
+                    raise
             return load(path, function)  # another copy was saved just now, and these weights removed
         if hashlib.sha256(data).hexdigest() != card["sha256"]:
             raise BadModel(f"{weights_file} is damaged: its hash is not the one in {CARD}. Get or train it again.")
