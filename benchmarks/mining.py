@@ -41,7 +41,7 @@ def main(quick: bool = False, start: str = "urlparse", examples: int = 64_000, l
     most, draws = None, 20_000
     if quick:
         examples, most, draws = examples // 20, 200, 1_000
-    settings = {"examples": examples, "learning_rate": learning_rate, "validation_count": 100 if quick else 2_000}
+    settings = {"examples": examples, "learning_rate": learning_rate, "validation_count": min(2_000, examples // 16)}
     done = dict(side_by_side(arm, ARMS[::-1], start, share, settings, most, draws))
     counts = {where: len(texts) for where, texts in real_texts(load(start), most).items()}
     wrong = {name: done[name]["wrong"] for name in ARMS}

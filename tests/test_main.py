@@ -160,7 +160,9 @@ def test_a_copy_in_the_folder_where_one_is_has_that_folders_name(capsys, monkeyp
     monkeypatch.setattr("urlseq.serving.add_version", lambda copy, folder, *_, **__: written.append(folder) or folder)
     monkeypatch.chdir(tmp_path / "mine")
     run(capsys, "serve", ".", "--folder", tmp_path / "out")
-    assert written == [tmp_path / "out" / "mine"]
+    (tmp_path / "newest").symlink_to("mine")
+    run(capsys, "serve", "../newest", "--folder", tmp_path / "out")
+    assert written == [tmp_path / "out" / "mine", tmp_path / "out" / "newest"]
 
 
 def test_a_function_with_an_unknown_name_is_told_how_to_bring_it(capsys, tmp_path):

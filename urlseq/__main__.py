@@ -258,6 +258,11 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
         print(attempt(*mistake))
 
 
+def folder_for(arguments: argparse.Namespace, copy: str) -> Path:
+    """A folder of the copy's own name for what is made of it; `.` has the name of where one is."""
+    return arguments.folder / os.path.basename(os.path.abspath(copy))
+
+
 def export_command(arguments: argparse.Namespace) -> None:
     from urlseq import load
     from urlseq.export import HOW_TO_CHECK, MANIFEST, export
@@ -265,7 +270,7 @@ def export_command(arguments: argparse.Namespace) -> None:
 
     texts = read_texts(arguments.inputs) if arguments.inputs else None
     for name in arguments.copy:
-        folder = arguments.folder / Path(name).resolve().name  # of `.`, too
+        folder = folder_for(arguments, name)
         with quiet():
             export(load(name), folder, texts, precision=arguments.precision)
         manifest = json.loads((folder / MANIFEST).read_text())
@@ -282,8 +287,7 @@ def serve_command(arguments: argparse.Namespace) -> None:
     texts = read_texts(arguments.inputs) if arguments.inputs else None
     for name in arguments.copy:
         with quiet():
-            folder = arguments.folder / Path(name).resolve().name
-            path = add_version(load(name), folder, texts, version=arguments.version)
+            path = add_version(load(name), folder_for(arguments, name), texts, version=arguments.version)
         print(json.dumps({"folder": str(path)}), flush=True)
 
 
