@@ -227,6 +227,17 @@ def test_typing_goes_on_where_the_second_engine_fails(page, address):
     answer_to(page, "typed", '["https","a.example","/typed","","",""]')
 
 
+def test_an_engine_that_could_not_be_loaded_is_loaded_the_next_time(page, address):
+    page.route("**/*.wasm", lambda route: route.abort() if "litert" in route.request.url else route.continue_())
+    page.goto(address)
+    until(page, lambda: page.inner_text("#engines") == "LiteRT does not run here.")
+    page.unroute("**/*.wasm")
+    page.select_option("#engine", "litert")
+    page.fill("#text", "https://a.example/again")
+    answer_to(page, "again", '["https","a.example","/again","","",""]')
+    state(page, "LiteRT")
+
+
 def test_the_figures_are_those_of_the_copy_that_is_chosen(page, address):
     held = []
     page.route("**/models/urlparse/manifest.json", lambda route: held.append(route))

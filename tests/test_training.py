@@ -1,9 +1,7 @@
 import itertools
 import json
-import os
 import random
 import shutil
-import sys
 import zipfile
 
 import keras
@@ -11,7 +9,6 @@ import numpy as np
 import pytest
 from conftest import LETTERS, largest_difference, words, words_of
 
-from benchmarks.common import gpus, machine
 from urlseq import copying
 from urlseq.copying import copy_function
 from urlseq.files import write_file
@@ -398,34 +395,6 @@ def test_any_flipped_bit_is_noticed(state):
 def header(member: zipfile.ZipInfo) -> range:
     """The places of a member's own header (20 bytes of it are of zip64) and of its array's."""
     return range(member.header_offset, member.header_offset + 30 + len(member.filename) + 20 + 128)
-
-
-# ---------------------------------------------------------------- what the measurements are kept as
-
-
-def test_a_measurement_of_another_engine_is_kept_under_another_name(monkeypatch):
-    from benchmarks import training_speed
-
-    assert training_speed.kept_as() == "training_speed" or gpus()
-    tensor = type("Tensor", (), {"device": "cuda:0"})
-    monkeypatch.setattr(training_speed.ops, "convert_to_tensor", lambda value: tensor)
-    assert training_speed.kept_as() == f"training_speed_{keras.config.backend()}_gpu"
-    tensor.device = "TFRT_CPU_0"
-    monkeypatch.setattr(training_speed.keras.config, "backend", lambda: "jax")
-    assert training_speed.kept_as() == "training_speed_jax_cpu"
-
-
-def test_a_machine_is_named_with_its_gpu_and_the_backend(monkeypatch, tmp_path):
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho NVIDIA Example\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert "cores, NVIDIA Example, 2" in machine()
-    assert machine().endswith(f"Keras on {keras.config.backend()}")
-    program.write_text("#!/bin/sh\necho NVIDIA-SMI has failed\nexit 9\n")
-    assert gpus() == []
-    monkeypatch.delitem(sys.modules, "keras")
-    assert "Keras on" not in machine() and "keras" not in sys.modules
 
 
 # ---------------------------------------------------------------- what goes wrong while training

@@ -6,9 +6,12 @@ import { answerBytes, signatureFor, toTokens } from "./copy.js";
 
 let started;
 
-/** Loads the engine, once. `folder` holds its WebAssembly. */
+/** Loads the engine, once it succeeds. `folder` holds its WebAssembly. */
 export function start(folder) {
-  started ??= loadLiteRt(folder);
+  started ??= loadLiteRt(folder).catch((error) => {
+    started = undefined; // what could not be loaded now may be there the next time
+    throw error;
+  });
   return started;
 }
 
