@@ -201,28 +201,42 @@ def host_name(rng: random.Random) -> str:
 
 
 def ipv6(rng: random.Random) -> str:
-    """An IPv6 address in its brackets, in any of the forms that there are; one in four has a slip and is none."""
+    """An IPv6 address in its brackets, in any of the forms that there are; two in five have a slip, and few of these
+    are one still.
+    """
     alphabet, (few, many) = rng.choice([HEX, HEX, "01", "000" + HEX]), rng.choice([(1, 4), (1, 4), (4, 4), (1, 1)])
     groups = [characters(rng, alphabet, few, many) for _ in range(8)]
     if rng.random() < 0.2:
         groups[6:] = [ipv4(rng)]
     if rng.random() < 0.25:
         place = rng.randrange(len(groups))
-        groups[place : place + 1] = rng.choice([[], [groups[place], groups[0]], ["g"], [groups[place] + "00000"], [""]])
+        groups[place : place + rng.choice([1, 1, 1, 8])] = rng.choice(
+            [[], [groups[place], groups[0]], ["g"], [groups[place] + "00000"], [""]]
+        )
     address = ":".join(groups)
     if rng.random() < 0.5:
-        start = rng.randrange(len(groups))
-        address = ":".join(groups[:start]) + "::" + ":".join(groups[rng.randint(start, len(groups)) :])
+        start = rng.randint(0, min(rng.choice([1, 3, 7]), len(groups)))
+        stop = rng.randint(rng.choice([start, max(start, len(groups) - 2)]), len(groups))
+        address = ":".join(groups[:start]) + "::" + ":".join(groups[stop:])
     if rng.random() < 0.3:
         address = address.upper()
     chance = rng.random()
     if chance < 0.08:
-        address = rng.choice(["::1", "::", "::ffff:" + ipv4(rng), "fe80::" + groups[0]])
+        address = rng.choice(["::1", "::", "::ffff:" + ipv4(rng), "fe80::" + characters(rng, HEX, 1, 4), ipv4(rng)])
     elif chance < 0.16:
         address += rng.choice(["%25eth0", "%eth0", "%" + word(rng), "%25" + word(rng), "%", ":"])
     elif chance < 0.20:
-        address = rng.choice(["v1.", "vF.", "v6a.", "v", "v1f.x:", "vx."]) + word(rng)
-    return f"[{address}]"
+        version = "v" + characters(rng, HEX, 0, 3) + rng.choice([".", ".", ".", "", "x.", ".:"])
+        address = version + rng.choice([word(rng), word(rng), ""])
+    return f"[{slip(rng, address) if rng.random() < 0.2 else address}]"
+
+
+def slip(rng: random.Random, address: str) -> str:
+    """One character of an address too many, or another one, or one to three too few."""
+    place = rng.randint(0, len(address))
+    character = rng.choice([":", ":", ".", "%", "g", "::", "%3A", rng.choice(HEX), rng.choice(HEX)])
+    change, after = rng.choice([(character, place), (character, place + 1), ("", place + rng.randint(1, 3))])
+    return address[:place] + change + address[after:]
 
 
 def ipv4(rng: random.Random) -> str:
@@ -351,6 +365,10 @@ def scheme(rng: random.Random) -> str:
     if chance < 0.97:
         return rng.choice(ODD_SCHEMES)
     if chance < 0.985:
+        if rng.random() < 0.3:  # nearly a known one: whether it may have `;params` hangs on each letter
+            name = rng.choice(["https", "http", *ODD_SCHEMES])
+            place = rng.randint(0, len(name))
+            return name[:place] + rng.choice(LOWER) * rng.randint(0, 1) + name[place + rng.randint(0, 1) :]
         return word(rng) + rng.choice(["", "", number(rng)[:2], "+" + word(rng), "-" + word(rng), "." + word(rng)])
     name = rng.choice(["https", "http", rng.choice(ODD_SCHEMES)])
     return rng.choice([name.upper(), name.capitalize(), "".join(rng.choice([c, c.upper()]) for c in name)])
@@ -458,7 +476,7 @@ def scrambled(rng: random.Random, text: str) -> str:
 def spaced(rng: random.Random, text: str) -> str:
     """Blanks at an end or within: `urlparse` strips some, drops others, and keeps the rest."""
     place = rng.choice([0, 0, len(text), rng.randint(0, len(text))])
-    blanks = characters(rng, "  \t\n\r\x01\x0b\x1f", 1, 4)
+    blanks = characters(rng, rng.choice(["  \t\n\r\x01\x0b\x1f", " \t"]), 1, 6)
     return text[:place] + blanks + text[place:] + (rng.choice(blanks) if rng.random() < 0.3 else "")
 
 
@@ -516,11 +534,15 @@ def near_deceptive(rng: random.Random) -> str:
 
 
 def odd_host(rng: random.Random) -> str:
-    """A URL whose host holds what none should: brackets on their own or around no address, deceptive characters."""
+    """A URL whose host holds what none should: brackets on their own, in front of `@` or around no address, deceptive
+    characters.
+    """
     bits = ["[", "]", "[", "]", ":", "::", "@", "%", ".", "\\", "v1.", word(rng)[:3], number(rng)[:3], ipv4(rng),
             ipv6(rng), ipv6(rng)[:-1], ipv6(rng)[1:],
             rng.choice(DECEPTIVE), near_deceptive(rng), near_deceptive(rng)]  # fmt: skip
     host = "".join(rng.choices(bits, k=rng.randint(1, 4)))
+    if rng.random() < 0.15:
+        host = characters(rng, rng.choice(["[]ab", "[]" + DELIMITERS]), 2, 30) + "@" + rng.choice([host, word(rng)])
     prefix = rng.choice(["", scheme(rng) + ":"])
     return f"{prefix}//{host}{rng.choice(['', '', '/', path(rng), '?' + query(rng), '#' + fragment(rng)])}"
 
