@@ -14,7 +14,7 @@ from keras import ops
 
 from benchmarks.common import keep, machine, spread, table
 from urlseq.functions import answers
-from urlseq.model import Architecture, build_model, masked_crossentropy
+from urlseq.model import Architecture, build_model, has_gpu, masked_crossentropy
 from urlseq.sampler import url
 from urlseq.training import LEARNING_RATE, model_batch, muon
 from urlseq.vectorize import VOCABULARY
@@ -68,8 +68,7 @@ def step_seconds(batch: int, text_bytes: int, repeats: int) -> tuple[list[float]
 
 def kept_as() -> str:
     """The result's name, with the backend and the device unless they are TensorFlow and the CPU."""
-    device = str(ops.convert_to_tensor(0.0).device).lower()  # each backend has its own words for a GPU, and "cpu"
-    engine = f"{keras.config.backend()}_{'cpu' if 'cpu' in device else 'gpu'}"
+    engine = f"{keras.config.backend()}_{'gpu' if has_gpu() else 'cpu'}"
     return "training_speed" if engine == "tensorflow_cpu" else f"training_speed_{engine}"
 
 

@@ -8,6 +8,7 @@ import types
 import keras
 import pytest
 
+import urlseq.model
 from benchmarks import __main__ as all_of_them
 from benchmarks import training_speed
 from benchmarks.common import gpus, machine
@@ -37,7 +38,7 @@ def test_each_can_be_run_by_its_name(name):
 def test_a_measurement_of_another_engine_is_kept_under_another_name(monkeypatch):
     assert training_speed.kept_as() == "training_speed" or gpus()
     tensor = type("Tensor", (), {"device": "cuda:0"})
-    monkeypatch.setattr(training_speed.ops, "convert_to_tensor", lambda value: tensor)
+    monkeypatch.setattr(urlseq.model.ops, "convert_to_tensor", lambda value: tensor)
     assert training_speed.kept_as() == f"training_speed_{keras.config.backend()}_gpu"
     tensor.device = "TFRT_CPU_0"
     monkeypatch.setattr(training_speed.keras.config, "backend", lambda: "jax")
