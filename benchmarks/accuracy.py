@@ -1,14 +1,17 @@
-"""Exact match of a copy on the lists of real URLs that training never saw, and on edge cases."""
+"""Exact match of a copy on the lists of real URLs that training never saw, on edge cases, and on URLs made for it."""
 
 import argparse
 import gzip
+import itertools
 import json
+import random
 
 from benchmarks.common import REFERENCE, keep, machine, reference_urls, table
 from urlseq import load
 from urlseq.evaluate import by_group, interval, kinds_of_mistakes
 from urlseq.functions import function_named
-from urlseq.sources import registry_urls
+from urlseq.sampler import ipv6
+from urlseq.sources import registry_urls, texts_for
 
 LISTS = ["downloads", "scholarly", "news_links", "sitemaps", "legislators", "media_pages"]
 EDGES = ["web_platform", "cpython", "curl"]
@@ -22,10 +25,29 @@ def edge_cases(name: str) -> list[str]:
         return [json.loads(line) for line in lines]
 
 
+def beginnings() -> list[str]:
+    """What a page that answers at each key press is asked while 150 real URLs are typed."""
+    urls = random.Random(0).sample([url for url in registry_urls() if len(url) <= 128], 150)
+    return list(dict.fromkeys(url[:length] for url in urls for length in range(1, len(url))))
+
+
+def tiny_urls() -> list[str]:
+    """All that can be put together of a few short parts. (Most of these may have been in training.)"""
+    starts, marks = ["", "a:", "http:", "http://a", "//b", "//B.c"], [["", ";", ";e"], ["", "?", "?f", "?f=g"]]
+    return ["".join(parts) for parts in itertools.product(starts, ["", "/", "/d", "/d/"], *marks, ["", "#", "#h"])]
+
+
+def ipv6_hosts() -> list[str]:
+    """Held-out URLs whose host is an IPv6 address, or nearly one; to be told apart by counting."""
+    found = texts_for(lambda rng: f"http://{ipv6(rng)}/x", random.Random(0), 3000, held_out=True)
+    return list(dict.fromkeys(found))
+
+
 def lists() -> dict[str, list[str]]:
     """All that copies of `urlparse` are measured on, by name; a list is empty where it is missing."""
     found = {f"urls_{name}": reference_urls(name) for name in LISTS} | {"bioregistry": registry_urls()}
-    return found | {f"edge_{name}": edge_cases(name) for name in EDGES}
+    found |= {f"edge_{name}": edge_cases(name) for name in EDGES}
+    return found | {"beginnings": beginnings(), "tiny": tiny_urls(), "ipv6": ipv6_hosts()}
 
 
 def components(text: str) -> list[str]:
