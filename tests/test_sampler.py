@@ -1,6 +1,7 @@
 import gzip
 import json
 import random
+import re
 from collections import Counter
 from itertools import islice
 from urllib.parse import urlparse
@@ -88,6 +89,34 @@ def test_ports_and_odd_schemes_occur(realistic):
 def test_the_parsers_errors_occur_but_are_few(mixed):
     errors = share(mixed, lambda text: answer(urlparse, text) == '{"error":"ValueError"}')
     assert 0.005 <= errors <= 0.2
+
+
+def test_ipv6_addresses_are_some_and_some_are_nearly_some():
+    rng = random.Random(0)
+    addresses = [sampler.ipv6(rng) for _ in range(20_000)]
+    refused = [address for address in addresses if answer(urlparse, f"http://{address}").startswith('{"error"')]
+    assert 0.25 < len(refused) / len(addresses) < 0.4
+    slips = {
+        "one colon in front": r"\[:[0-9a-f]",
+        "one at the end": r".*[^:]:\]",
+        "twice `::`": r".*::.+::",
+        "nothing": r"\[\]",
+        "not hexadecimal": r".*g",
+        "a group too long": r".*[0-9a-f]{5}:",
+        "a version of nothing": r"\[v[0-9a-f]+\.\]",
+        "an IPv4 address": r"\[\d+(\.\d+){3}\]",
+        "a dot where a colon was": r"\[[0-9a-f:]+\.[0-9a-f:]+\]",
+    }
+    for name, pattern in slips.items():
+        assert any(re.match(pattern, address.lower()) for address in refused), name
+
+
+def test_hosts_after_brackets_and_nearly_known_schemes_occur(mixed):
+    assert sum(bool(re.match(r"[a-z]*:?//[^/?#]*\[[^/?#@]*@", text)) for text in mixed) > 40
+    rng = random.Random(0)
+    schemes = {sampler.scheme(rng) for _ in range(50_000)}
+    known = [name for name in sampler.ODD_SCHEMES if len(name) > 3]
+    assert len(schemes & {name[:place] + name[place + 1 :] for name in known for place in range(len(name))}) > 20
 
 
 def test_noise_is_noisier_than_none(realistic, mixed):
