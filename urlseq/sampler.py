@@ -201,9 +201,7 @@ def host_name(rng: random.Random) -> str:
 
 
 def ipv6(rng: random.Random) -> str:
-    """An IPv6 address in its brackets, in any of the forms that there are; two in five have a slip, and few of these
-    are one still.
-    """
+    """An IPv6 address in its brackets, in any of the forms that there are; a third of them have a slip and are none."""
     alphabet, (few, many) = rng.choice([HEX, HEX, "01", "000" + HEX]), rng.choice([(1, 4), (1, 4), (4, 4), (1, 1)])
     groups = [characters(rng, alphabet, few, many) for _ in range(8)]
     if rng.random() < 0.2:
