@@ -133,7 +133,7 @@ def file_path(rng: random.Random) -> str:
 
 
 def ip_address(rng: random.Random) -> str:
-    return sampler.ipv6(rng).strip("[]") if rng.random() < 0.8 else sampler.ipv4(rng)
+    return sampler.ipv6(rng, slips=0).strip("[]") if rng.random() < 0.8 else sampler.ipv4(rng)
 
 
 # The letters of Latin, Greek, Cyrillic and Armenian that have a capital. That Ћ is the one of ћ is a fact that no other

@@ -200,8 +200,11 @@ def host_name(rng: random.Random) -> str:
     return name.upper() if chance < 0.01 else name.title() if chance < 0.03 else name + "." if chance < 0.04 else name
 
 
-def ipv6(rng: random.Random) -> str:
-    """An IPv6 address in its brackets, in any of the forms that there are; a third of them have a slip and are none."""
+def ipv6(rng: random.Random, slips: float = 0.2) -> str:
+    """An IPv6 address in its brackets, in any of the forms that there are; a third of them are none.
+
+    Some have a group too many or too few, and a share `slips` is a character off.
+    """
     alphabet, (few, many) = rng.choice([HEX, HEX, "01", "000" + HEX]), rng.choice([(1, 4), (1, 4), (4, 4), (1, 1)])
     groups = [characters(rng, alphabet, few, many) for _ in range(8)]
     if rng.random() < 0.2:
@@ -226,7 +229,7 @@ def ipv6(rng: random.Random) -> str:
     elif chance < 0.20:
         version = "v" + characters(rng, HEX, 0, 3) + rng.choice([".", ".", ".", "", "x.", ".:"])
         address = version + rng.choice([word(rng), word(rng), ""])
-    return f"[{slip(rng, address) if rng.random() < 0.2 else address}]"
+    return f"[{slip(rng, address) if rng.random() < slips else address}]"
 
 
 def slip(rng: random.Random, address: str) -> str:
