@@ -1,4 +1,4 @@
-"""The benchmarks, one after the other; one that fails does not stop the others. `benchmarks.seconds` is not among them.
+"""All benchmarks but `benchmarks.seconds`, one after the other; one that fails does not stop the others.
 
 `--quick` gives a taste of each and keeps no result.
 """
@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 
-# What takes a minute or two comes first, trainings follow; each of them is a script of its own, too.
+# Those of a minute or two come first, trainings follow; each of them is a script of its own, too.
 NAMES = [
     "accuracy",
     "training_speed",
@@ -23,7 +23,6 @@ NAMES = [
     "spark",
     "sampler_report",
     "learning",
-    "mining",
     "gallery",
 ]
 

@@ -5,13 +5,14 @@ import gzip
 import itertools
 import json
 import random
+from urllib.parse import urlparse
 
 from benchmarks.common import REFERENCE, keep, machine, reference_urls, table
 from urlseq import load
-from urlseq.evaluate import by_group, interval, kinds_of_mistakes
-from urlseq.functions import function_named
-from urlseq.sampler import ipv6
-from urlseq.sources import registry_urls, texts_for
+from urlseq.evaluation import interval
+from urlseq.report import by_group, kinds_of_mistakes
+from urlseq.samplers import symbol
+from urlseq.sources import draw, registry_urls
 
 LISTS = ["downloads", "scholarly", "news_links", "sitemaps", "legislators", "media_pages"]
 EDGES = ["web_platform", "cpython", "curl"]
@@ -26,21 +27,21 @@ def edge_cases(name: str) -> list[str]:
 
 
 def beginnings() -> list[str]:
-    """What a page that answers at each key press is asked while 150 real URLs are typed."""
+    """All inputs of a page that answers at each key press, while 150 real URLs are typed."""
     urls = random.Random(0).sample([url for url in registry_urls() if len(url) <= 128], 150)
     return list(dict.fromkeys(url[:length] for url in urls for length in range(1, len(url))))
 
 
 def tiny_urls() -> list[str]:
-    """All that can be put together of a few short parts. (Most of these may have been in training.)"""
-    starts, marks = ["", "a:", "http:", "http://a", "//b", "//B.c"], [["", ";", ";e"], ["", "?", "?f", "?f=g"]]
-    return ["".join(parts) for parts in itertools.product(starts, ["", "/", "/d", "/d/"], *marks, ["", "#", "#h"])]
+    """All combinations of a few short parts. (Most of these may have been in training.)"""
+    starts, ends = ["", "a:", "http:", "http://a", "//b", "//B.c"], [["", ";", ";e"], ["", "?", "?f", "?f=g"]]
+    return ["".join(parts) for parts in itertools.product(starts, ["", "/", "/d", "/d/"], *ends, ["", "#", "#h"])]
 
 
 def ipv6_hosts() -> list[str]:
     """Held-out URLs whose host is an IPv6 address, or nearly one; to be told apart by counting."""
-    found = texts_for(lambda rng: f"http://{ipv6(rng)}/x", random.Random(0), 3000, held_out=True)
-    return list(dict.fromkeys(found))
+    ipv6 = symbol("ipv6")
+    return list(dict.fromkeys(draw(lambda rng: f"http://{ipv6(rng)}/x", random.Random(0), 3000, True, 128)))
 
 
 def lists() -> dict[str, list[str]]:
@@ -65,36 +66,39 @@ def components(text: str) -> list[str]:
     return ["all", *(name for name, holds in checks.items() if holds)]
 
 
-def main(quick: bool = False, copied: str = "urlparse", name: str = "accuracy") -> None:
-    copied = load(copied, function_named("urllib.parse.urlparse"))
+def row(source: str, most: int, counts: list[int]) -> list:
+    """A row of the table: of inputs up to `most` bytes, how many there are, are exact, trusted, trusted and wrong."""
+    low, high = interval(counts[1], counts[0])
+    return [source, most, *counts, f"{counts[1] / counts[0]:.3%}", f"{low:.2%} to {high:.2%}"]
+
+
+def main(quick: bool = False, folder: str = "urlparse", name: str = "accuracy") -> None:
+    copy = load(folder, urlparse)
     rows, total = [], {}
-    for source, texts in (lists() | made_for_it()).items():
-        texts = [text for text in texts if copied.refusal(text) is None][: 300 if quick else None]
-        if not texts:
+    for source, inputs in (lists() | made_for_it()).items():
+        inputs = [text for text in inputs if not copy.invalid_reason(text)][: 300 if quick else None]
+        if not inputs:
             print(f"{source}: the list is not here, skipped")
             continue
-        evaluation = copied.evaluate(texts)
-        for limit in sorted({min(128, copied.max_bytes), copied.max_bytes}):
-            keep_ = [len(text.encode()) <= limit for text in texts]
-            right, trusted = evaluation.right[keep_], evaluation.trusted[keep_]
-            counts = [len(right), int(right.sum()), int(trusted.sum()), int((trusted & ~right).sum())]
-            low, high = interval(counts[1], counts[0])
-            rows.append([source, limit, *counts, f"{counts[1] / counts[0]:.3%}", f"{low:.2%} to {high:.2%}"])
+        evaluation = copy.evaluate(inputs)
+        for most in sorted({min(128, copy.max_input_bytes), copy.max_input_bytes}):
+            short = [len(text.encode()) <= most for text in inputs]
+            correct, trusted = evaluation.correct[short], evaluation.trusted[short]
+            counts = [len(correct), int(correct.sum()), int(trusted.sum()), int((trusted & ~correct).sum())]
+            rows.append(row(source, most, counts))
             if source.startswith("urls_"):
-                total[limit] = [a + b for a, b in zip(total.get(limit, [0] * 4), counts, strict=True)]
+                total[most] = [a + b for a, b in zip(total.get(most, [0] * 4), counts, strict=True)]
         if source.startswith("urls_"):
             print(source, dict(kinds_of_mistakes(evaluation)), by_group(evaluation, components))
-    for limit, counts in total.items():
-        low, high = interval(counts[1], counts[0])
-        rows.append(["all urls_*", limit, *counts, f"{counts[1] / counts[0]:.3%}", f"{low:.2%} to {high:.2%}"])
+    rows += [row("all urls_*", most, counts) for most, counts in total.items()]
     head = ["list", "bytes at most", "count", "exact", "trusted", "trusted_wrong", "share exact", "95 % interval"]
     print(machine(), table(head, rows), sep="\n\n")
     if not quick:
-        keep(name, [dict(zip(head, row, strict=True)) for row in rows])
+        keep(name, [dict(zip(head, cells, strict=True)) for cells in rows])
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("copied", nargs="?", default="urlparse", help="a shipped copy, or a folder (%(default)s)")
+    parser.add_argument("folder", nargs="?", default="urlparse", help="a shipped copy, or a folder (%(default)s)")
     parser.add_argument("--name", default="accuracy", help="of the file in results/ (%(default)s)")
     main(**vars(parser.parse_args()))

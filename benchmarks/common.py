@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from unittest import mock
 
 RESULTS = Path(__file__).parent / "results"
 REFERENCE = Path(__file__).parent.parent.parent / "shared" / "data"
-# New processes inherit these, so they hold before TensorFlow is imported.
+# New processes inherit these, so they are set before TensorFlow is imported.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+ARCHIVE_COLUMNS = ["url_surtkey", "url", "url_host_name", "url_host_tld", "url_protocol", "url_path", "url_query",
+                   "fetch_status", "content_digest", "warc_filename", "warc_record_offset"]  # fmt: skip
 
 
 def machine() -> str:
@@ -90,7 +93,38 @@ def keep(name: str, result) -> None:
 
 def reference_urls(name: str) -> list[str]:
     """One of the lists of real URLs beside the project, for measuring only; an empty list where it is missing."""
-    from urlseq.sources import read_texts
+    from urlseq.sources import read_inputs
 
     path = REFERENCE / f"urls_{name}.txt.gz"
-    return read_texts(path) if path.exists() else []
+    return read_inputs(path) if path.exists() else []
+
+
+def write_archive(folder: str | Path, rows: int, parts: int = 8, seed: int = 0) -> Path:
+    """A table of made-up URLs in the layout of a web archive's index: the folder, with `parts` files in it.
+
+    Like an archive's, it is sorted by reversed host, and a few hosts have most of the URLs.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = random.Random(seed)
+    word = lambda length: "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=length))  # noqa: E731
+    hosts = [f"{word(rng.randint(3, 12))}.{rng.choice(['com', 'com', 'com', 'org', 'net', 'de', 'fr', 'gov'])}"
+             for _ in range(rows // 8 + 1)]  # fmt: skip
+    records = []
+    for _ in range(rows):
+        host = hosts[int(len(hosts) * rng.random() ** 3)]
+        scheme, path = rng.choice(["http", "https"]), "".join(f"/{word(6)}" for _ in range(rng.randint(1, 5)))
+        query = f"{word(2)}={rng.randrange(10**6)}" if rng.random() < 0.3 else None
+        record = [f"{','.join(host.split('.')[::-1])}){path}", f"{scheme}://{host}{path}{f'?{query}' if query else ''}",
+                  host, host.rpartition(".")[2], scheme, path, query, rng.choice([200, 200, 200, 301, 404]),
+                  word(32).upper(), f"crawl-data/{word(24)}/warc/{word(12)}.warc.gz", rng.randrange(2**30)]  # fmt: skip
+        records.append(dict(zip(ARCHIVE_COLUMNS, record, strict=True)))
+    records.sort(key=lambda record: record["url_surtkey"])
+    partition = Path(folder) / "crawl=MADE-UP"
+    partition.mkdir(parents=True)
+    size = -(-rows // parts)
+    for number in range(parts):
+        table = pa.Table.from_pylist(records[number * size : (number + 1) * size])
+        pq.write_table(table, partition / f"part-{number:05}.parquet", compression="gzip", row_group_size=4096)
+    return Path(folder)

@@ -1,4 +1,4 @@
-"""How large each form of each shipped copy is, as it lies on the disk and compressed as it travels."""
+"""The size of each form of each shipped copy, on the disk and compressed."""
 
 import gzip
 import tempfile
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from benchmarks.common import keep, machine, table
 from urlseq import load
-from urlseq.copying import SHIPPED
 from urlseq.export import export
+from urlseq.store import SHIPPED
 
 FORMS = ("saved_model", "tensorflowjs", "litert")
 

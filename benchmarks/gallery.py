@@ -4,60 +4,52 @@ Each is learned on one core, and as many at a time as there are cores.
 """
 
 import argparse
+import dataclasses
 import json
-import random
 import time
 from pathlib import Path
 
 from benchmarks.common import RESULTS, keep, machine, side_by_side, table
-from urlseq.copying import copy_function
-from urlseq.gallery import GALLERY
-from urlseq.learned import LearnedCopy
-from urlseq.sampler import Sampler
-from urlseq.sources import texts_for
+from urlseq import LearnedCopy, Training, copy_function
+from urlseq.gallery import GALLERY, Entry
 
 FOLDER = Path("runs/gallery")
-# How far off the hard inverse is, is the subject of a script of its own.
+# The hard inverse has a script of its own, benchmarks.seconds.
 NAMES = [name for name in GALLERY if name != "seconds_in_hex"]
 
 
+def training_of(name: str) -> Training:
+    """How a function of the gallery is trained: epochs of 25,600 examples, if the gallery does not say otherwise."""
+    training = Training(**GALLERY[name].training)
+    return dataclasses.replace(training, **{"epoch_batches": 25_600 // training.batch_size} | GALLERY[name].training)
+
+
 def learn(name: str, examples: int | None) -> dict:
-    """Trains one copy, keeps it in `runs/gallery`, and returns what was measured."""
-    entry = GALLERY[name]
+    """Trains one copy, keeps it in `runs/gallery`, and returns its measures."""
+    entry, training = GALLERY[name], training_of(name)
     folder = FOLDER / (name if examples is None else f"{name}-{examples}")
-    examples = examples or entry.examples
-    started = time.monotonic()
-    function = {"inverse" if entry.inverse else "function": entry.function}
-    copy = copy_function(
-        inputs=entry.inputs,
-        max_bytes=entry.max_bytes,
-        examples=examples,
-        batch_size=entry.batch_size,
-        learning_rate=entry.learning_rate,
-        epoch_batches=25_600 // entry.batch_size,
-        validation_count=min(2_000, examples // 16),
-        folder=folder,
-        attempts=0,
-        verbose=False,
-        **function,
-    )
+    examples = examples or training.examples
+    training = dataclasses.replace(training, examples=examples, validation_count=min(2_000, examples // 16),
+                                   folder=folder, verbose=False)  # fmt: skip
+    start = time.monotonic()
+    copy = copy_function(entry.task, training, attempts=0)
     if entry.measured_on:
-        measure(copy, entry.measured_on)
+        measure(copy, entry)
         copy.save(folder)
-    return copy.card["held_out"] | {
-        "function": copy.card["function"],
-        "minutes": round((time.monotonic() - started) / 60, 1),
+    return copy.card["held_out_counts"] | {
+        "function": copy.name,
+        "minutes": round((time.monotonic() - start) / 60, 1),
         "examples": examples,
         "weights": copy.model.count_params(),
         "curve": [[epoch["examples"], epoch["val_exact"]] for epoch in copy.card["history"]],
     }
 
 
-def measure(copy: LearnedCopy, sampler: Sampler) -> None:
-    """Calibrates the copy on other inputs than those that it learned from, held-out ones as well."""
-    rng = random.Random("measured")
-    texts = texts_for(sampler, rng, 10_000, held_out=True, check=lambda text: copy.refusal(text) is None)
-    copy.calibrate(list(dict.fromkeys(texts)))
+def measure(copy: LearnedCopy, entry: Entry) -> None:
+    """Sets the copy's threshold and counts by other inputs than those that it learned from, held-out ones as well."""
+    task = dataclasses.replace(entry.task, inputs=entry.measured_on)
+    examples = task.examples("measured", 10_000, held_out=True)
+    copy.set_threshold(examples.rows({text: row for row, text in enumerate(examples.inputs)}.values()))
 
 
 def shown(name: str, result: dict) -> list[str]:
@@ -70,9 +62,9 @@ def main(quick: bool = False, names: list[str] | None = None, examples: int | No
     if quick:
         names, examples = names or ["hex_of_text", "dates_in_hex", "roman", "checksum"], 3_200
     path, rows = RESULTS / "gallery.json", []
-    longest_first = sorted(names or NAMES, key=lambda name: -GALLERY[name].examples)
+    longest_first = sorted(names or NAMES, key=lambda name: -training_of(name).examples)
     for name, result in side_by_side(learn, longest_first, examples):
-        if examples is None:  # read just now: another run may have kept a function meanwhile
+        if examples is None:  # loaded only now: another run may have kept a function meanwhile
             known = json.loads(path.read_text())["result"] if path.exists() else {}
             keep("gallery", known | {name: result})
         rows.append(shown(name, result))

@@ -1,32 +1,36 @@
-"""What makes it learn: our architecture and training beside the alternatives, the same budget of examples for each.
+"""Our architecture and training beside the alternatives, the same budget of examples for each.
 
-`python -m benchmarks.learning` trains each on the same examples, at most MAX_BYTES long, and follows exact match on
-real URLs as short, which no training sees. One run each: differences of a few points may be chance, those of fifty
-are not.
+`python -m benchmarks.learning` trains each on the same examples of at most MAX_INPUT_BYTES bytes, and follows exact
+match on real URLs as short, which no training sees. One run each: differences of a few points may be chance, those of
+fifty are not.
 """
 
 import argparse
 import dataclasses
 from collections.abc import Callable
+from unittest import mock
 from urllib.parse import urlparse
 
 import keras
 from keras import layers, ops
 
 from benchmarks.common import keep, machine, side_by_side, table
-from urlseq.functions import answers
-from urlseq.model import Architecture, build_model, capped_crossentropy, masked_crossentropy
-from urlseq.sampler import urls
+from urlseq.checkpoint import Checkpoint
+from urlseq.model import Architecture, build_model, masked_crossentropy
+from urlseq.samplers import urls
 from urlseq.sources import registry_urls
-from urlseq.training import LEARNING_RATE, SHORT_FIRST_EXAMPLES, Batches, Budget, Validation, muon, train
+from urlseq.task import Examples, Task, Training
+from urlseq.training import SHORT_FIRST_EXAMPLES, Batches, Schedule, Validation, fit, muon
 from urlseq.vectorize import PADDING, VOCABULARY
 
-MAX_BYTES, EXAMPLES, VALIDATION = 48, 96_000, 4_000
+MAX_INPUT_BYTES, EXAMPLES, VALIDATION = 48, 96_000, 4_000
+LEARNING_RATE = Training().learning_rate
+TASK = Task(urlparse, urls(MAX_INPUT_BYTES), max_input_bytes=MAX_INPUT_BYTES)
 EPOCH_EXAMPLES = 6_400
 
 
 class ConstantRate(keras.callbacks.Callback):
-    """Undoes the schedule: the learning rate stays what it is given."""
+    """Undoes the schedule: the learning rate stays the same."""
 
     def __init__(self, rate: float):
         super().__init__()
@@ -42,12 +46,12 @@ class Mask(layers.Layer):
 
 
 def plain_model(attention: bool, units: int = 128, embedding: int = 32) -> keras.Model:
-    """What one writes first: an LSTM hands its last state to another, which may attend to its states by content."""
+    """The usual first attempt: an LSTM hands its last state to another, which may attend to its states by content."""
     encoder_input = layers.Input((None,), dtype="int32", name="encoder_input")
     decoder_input = layers.Input((None,), dtype="int32", name="decoder_input")
-    read = layers.Embedding(VOCABULARY, embedding)(encoder_input)
+    embedded = layers.Embedding(VOCABULARY, embedding)(encoder_input)
     mask = Mask()(encoder_input)
-    states, *last = layers.LSTM(units, return_sequences=True, return_state=True)(read, mask=mask)
+    states, *last = layers.LSTM(units, return_sequences=True, return_state=True)(embedded, mask=mask)
     written = layers.Embedding(VOCABULARY, embedding)(decoder_input)
     decoded = layers.LSTM(units, return_sequences=True)(written, initial_state=last)
     if attention:
@@ -56,6 +60,14 @@ def plain_model(attention: bool, units: int = 128, embedding: int = 32) -> keras
     hidden = layers.Dense(units, activation="relu")(decoded)
     logits = layers.Dense(VOCABULARY)(hidden)
     return keras.Model({"encoder_input": encoder_input, "decoder_input": decoder_input}, logits)
+
+
+def capped_crossentropy(target, logits):
+    """Mean cross-entropy in which padding counts, too, but for no more than half of the whole weight."""
+    losses = keras.losses.sparse_categorical_crossentropy(target, logits, from_logits=True)
+    text = ops.cast(ops.not_equal(target, PADDING), "float32")
+    weights = text + (1 - text) * ops.minimum(1.0, ops.sum(text) / ops.maximum(ops.sum(1 - text), 1.0))
+    return ops.sum(losses * weights) / ops.sum(weights)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,23 +95,20 @@ VARIANTS = {
 }
 
 
-def fits(text: str) -> bool:
-    return len(text.encode()) <= MAX_BYTES
-
-
 def learn(name: str, real: list[str], examples: int) -> dict:
-    variant, validation = VARIANTS[name], Validation(real, answers(urlparse, real))
+    variant, validation = VARIANTS[name], Validation(Examples(real, TASK.expected(real)))
+    training = Training(examples=examples, learning_rate=variant.learning_rate, loss=variant.loss, verbose=False,
+                        epoch_batches=min(EPOCH_EXAMPLES, examples // 4) // 64)  # fmt: skip
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
     model = variant.build()
-    short_first = min(variant.short_first, examples // 4)
-    epoch_batches = min(EPOCH_EXAMPLES, examples // 4) // 64
-    batches = Batches(urlparse, urls(MAX_BYTES), fits, seed=0, epoch_batches=epoch_batches, short_first=short_first)
+    batches, schedule = Batches(TASK, training, min(variant.short_first, examples // 4)), Schedule(training)
+    checkpoint = Checkpoint(None, {}, schedule, batches)
     callbacks = [ConstantRate(variant.learning_rate)] if variant.constant_rate else []
-    keeper = train(model, batches, validation, Budget(examples=examples), loss=variant.loss,
-                   optimizer=variant.optimizer(variant.learning_rate), callbacks=callbacks, verbose=False)  # fmt: skip
-    curve = [[epoch["examples"], round(epoch["seconds"] / 60, 2), epoch["val_exact"]] for epoch in keeper.history]
-    return {"weights": model.count_params(), "curve": curve, "best": keeper.best}
+    with mock.patch("urlseq.training.muon", variant.optimizer):
+        fit(model, batches, validation, checkpoint, callbacks)
+    curve = [[epoch["examples"], round(epoch["seconds"] / 60, 2), epoch["val_exact"]] for epoch in checkpoint.history]
+    return {"weights": model.count_params(), "curve": curve, "best": checkpoint.best}
 
 
 def reached(curve: list, share: float) -> str:
@@ -111,18 +120,18 @@ def reached(curve: list, share: float) -> str:
 
 
 def main(quick: bool = False) -> None:
-    real = [text for text in registry_urls() if fits(text)]
+    real = [text for text in registry_urls() if len(text.encode()) <= MAX_INPUT_BYTES]
     examples, count = (6_400, 400) if quick else (EXAMPLES, VALIDATION)
     real = real[:: len(real) // count][:count]
-    found, rows = dict(side_by_side(learn, VARIANTS, real, examples)), []
+    results, rows = dict(side_by_side(learn, VARIANTS, real, examples)), []
     for name in VARIANTS:
-        curve, exact = found[name]["curve"], round(found[name]["best"] * len(real))
-        rows.append([name, f"{found[name]['weights']:,}", f"{exact / len(real):.2%} ({exact:,} of {len(real):,})",
+        curve, exact = results[name]["curve"], round(results[name]["best"] * len(real))
+        rows.append([name, f"{results[name]['weights']:,}", f"{exact / len(real):.2%} ({exact:,} of {len(real):,})",
                      *(reached(curve, share) for share in (0.99, 0.999)), f"{curve[-1][1]:.1f}"])  # fmt: skip
     head = ["", "weights", f"exact, real URLs, best of {examples:,} examples", "99 % after", "99.9 % after", "minutes"]
     print(machine(), table(head, rows), sep="\n\n")
     if not quick:
-        keep("learning", {"examples": examples, "count": len(real), "head": head, "rows": rows, "variants": found})
+        keep("learning", {"examples": examples, "count": len(real), "head": head, "rows": rows, "variants": results})
 
 
 if __name__ == "__main__":

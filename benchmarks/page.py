@@ -15,29 +15,30 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.common import keep, machine, table
 from urlseq import load
-from urlseq.export import WEB, export
+from urlseq.export import export
+from urlseq.export.browser import WEB
 from urlseq.sources import registry_urls
 
 # 61 bytes, and an answer of 74.
 URL = "https://www.example.com:8080/store/item.php;v=2?id=1234#specs"
-ASK = """async ({ name, texts, engine }) => {
+ASK = """async ({ name, inputs, engine }) => {
   const worker = new Worker("worker.js");
-  const found = [];
-  for (const text of texts) {
-    const heard = new Promise((resolve) => { worker.onmessage = ({ data }) => resolve(data); });
+  const answers = [];
+  for (const text of inputs) {
+    const reply = new Promise((resolve) => { worker.onmessage = ({ data }) => resolve(data); });
     worker.postMessage({ ask: "answer", name, text, engine });
-    const answer = await heard;
+    const answer = await reply;
     if (answer.error) throw new Error(answer.error);
-    found.push([answer.text, answer.milliseconds]);
+    answers.push([answer.text, answer.milliseconds]);
   }
   worker.terminate();
-  return found;
+  return answers;
 }"""
 
 
 @contextlib.contextmanager
 def served(folder: Path):
-    """The page's address, and a list of the compressed sizes of all that is asked of it."""
+    """The page's address, and a list of (file name, compressed size) of all that is loaded from it."""
     loaded = []
 
     class Counting(http.server.SimpleHTTPRequestHandler):
@@ -58,12 +59,12 @@ def served(folder: Path):
 
 def main(quick: bool = False) -> None:
     count = 100 if quick else 1000
-    copied = load("urlparse")
-    usable = [text for text in registry_urls() if copied.refusal(text) is None]
-    texts = usable[:: len(usable) // count][:count]
-    wanted = [prediction.text for prediction in copied.predict(texts)]
+    copy = load("urlparse")
+    valid = [text for text in registry_urls() if not copy.invalid_reason(text)]
+    inputs = valid[:: len(valid) // count][:count]
+    expected = [prediction.text for prediction in copy.predict(inputs)]
     with tempfile.TemporaryDirectory() as folder:
-        export(copied, Path(folder) / "models" / "urlparse", count=200)
+        export(copy, Path(folder) / "models" / "urlparse", count=200)
         site = Path(folder) / "site"
         subprocess.run(["node", "build.mjs", f"{folder}/models", str(site)], cwd=WEB, check=True, capture_output=True)
         with served(site) as (address, loaded), sync_playwright() as playwright:
@@ -76,15 +77,15 @@ def main(quick: bool = False) -> None:
             page.wait_for_selector("#found:not([hidden])")
             first, bytes_to_it = time.perf_counter() - start, sum(size for _, size in loaded)
             result = {"first_answer_seconds": round(first, 2), "compressed_bytes_to_it": bytes_to_it,
-                      "input_bytes": len(URL), "answer_bytes": len(copied.predict(URL).text)}  # fmt: skip
+                      "input_bytes": len(URL), "answer_bytes": len(copy.predict(URL).text)}  # fmt: skip
             for engine in ("tensorflow", "litert"):
-                again = {"name": "urlparse", "texts": [URL] * 60, "engine": engine}
+                again = {"name": "urlparse", "inputs": [URL] * 60, "engine": engine}
                 times = [milliseconds for _, milliseconds in page.evaluate(ASK, again)][10:]
                 some = slice(None, None, 1 if engine == "litert" else 4)
-                found = page.evaluate(ASK, {"name": "urlparse", "texts": texts[some], "engine": engine})
-                equal = sum(text == python for (text, _), python in zip(found, wanted[some], strict=True))
+                answers = page.evaluate(ASK, {"name": "urlparse", "inputs": inputs[some], "engine": engine})
+                equal = sum(text == python for (text, _), python in zip(answers, expected[some], strict=True))
                 result[engine] = {"median_ms": round(statistics.median(times), 1), "least_ms": round(min(times), 1),
-                                  "equal": equal, "count": len(found)}  # fmt: skip
+                                  "equal": equal, "count": len(answers)}  # fmt: skip
             browser.close()
     rows = [[name, of["median_ms"], of["least_ms"], f"{of['equal']:,} of {of['count']:,}"]
             for name, of in (("TensorFlow.js", result["tensorflow"]), ("LiteRT", result["litert"]))]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the sampler yields beside real lists of URLs: lengths, how often each part comes up, which bytes."""
+"""Sampled URLs beside real lists of URLs: their lengths, how often each part occurs, and how many different bytes."""
 
 import random
 from urllib.parse import urlparse
@@ -7,15 +7,15 @@ import numpy as np
 
 from benchmarks.accuracy import LISTS
 from benchmarks.common import keep, machine, reference_urls, table
-from urlseq.sampler import urls
+from urlseq.samplers import urls
 from urlseq.sources import registry_urls
 from urlseq.vectorize import buffers, byte_lengths
 
 
-def rates(texts: list[str]) -> dict[str, str]:
-    """The share of texts with each part, their lengths, and the bytes that ever come up."""
+def rates(inputs: list[str]) -> dict[str, str]:
+    """The share of inputs with each part, their lengths, and how many different bytes occur."""
     parts = []
-    for text in texts:
+    for text in inputs:
         try:
             parts.append(urlparse(text))
         except ValueError:
@@ -30,17 +30,17 @@ def rates(texts: list[str]) -> dict[str, str]:
         "fragment": [bool(part.fragment) for part in parts],
         "root path": [part.path in ("", "/") for part in parts],
         "trailing slash": [part.path.endswith("/") for part in parts],
-        "percent-encoding": ["%" in text for text in texts],
-        "upper case": [text != text.lower() for text in texts],
-        "not ASCII": [not text.isascii() for text in texts],
+        "percent-encoding": ["%" in text for text in inputs],
+        "upper case": [text != text.lower() for text in inputs],
+        "not ASCII": [not text.isascii() for text in inputs],
     }
-    lengths = byte_lengths(texts)
+    lengths = byte_lengths(inputs)
     return {
-        "count": f"{len(texts):,}",
+        "count": f"{len(inputs):,}",
         "bytes at 50 / 90 / 99 %": " / ".join(f"{value:.0f}" for value in np.percentile(lengths, [50, 90, 99])),
-        "raises": f"{1 - len(parts) / len(texts):.1%}",
+        "raises": f"{1 - len(parts) / len(inputs):.1%}",
         **{name: f"{np.mean(values):.1%}" for name, values in shares.items()},
-        "different bytes": str(len(np.unique(buffers(texts)[0]))),
+        "different bytes": str(len(np.unique(buffers(inputs)[0]))),
     }
 
 
@@ -51,7 +51,7 @@ def main(quick: bool = False) -> None:
         sampler = urls(256, noise)
         columns[name] = rates([sampler(rng) for _ in range(count)])
     real = {name: reference_urls(name) for name in LISTS} | {"bioregistry": registry_urls()}
-    columns |= {name: rates(texts) for name, texts in real.items() if texts}
+    columns |= {name: rates(inputs) for name, inputs in real.items() if inputs}
     names = list(next(iter(columns.values())))
     print(
         machine(), table(["", *columns], [[name, *(c[name] for c in columns.values())] for name in names]), sep="\n\n"

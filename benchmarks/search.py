@@ -1,50 +1,133 @@
-"""What the encoder's state is good for in a search, beside character n-grams by TF-IDF; and the index' recall."""
+"""How good the encoder's states are as vectors of a search, beside character n-grams by TF-IDF; recall of an index."""
 
 import random
-from urllib.parse import urlparse
+import re
+from collections.abc import Sequence
+from urllib.parse import urlparse, urlsplit
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-from usearch.index import Index
 
 from benchmarks.common import keep, machine, reference_urls, table
-from urlseq import load
+from urlseq import LearnedCopy, load
 from urlseq.functions import answer
-from urlseq.search import Scale, found_again, near_duplicate, nearest, shape, shared, template
 from urlseq.sources import registry_urls
 
-TEXTS, QUERIES = 6_000, 500
+INPUTS, QUERIES = 6_000, 500
 LISTS = ("registry", "news_links", "sitemaps", "legislators")
 
 
-def usable(copied, name: str) -> list[str]:
-    texts = registry_urls() if name == "registry" else reference_urls(name)
-    texts = [text for text in dict.fromkeys(texts) if copied.refusal(text) is None and is_url(text)]
-    random.Random("search").shuffle(texts)
-    return texts[:TEXTS]
+def urls_in(copy: LearnedCopy, name: str) -> list[str]:
+    """Up to INPUTS distinct URLs of a list, in random order."""
+    inputs = registry_urls() if name == "registry" else reference_urls(name)
+    inputs = [text for text in dict.fromkeys(inputs) if not copy.invalid_reason(text) and is_url(text)]
+    random.Random("search").shuffle(inputs)
+    return inputs[:INPUTS]
 
 
 def is_url(text: str) -> bool:
-    """Whether it has parts at all: of what `urlparse` refuses there is no shape."""
+    """Whether `urlparse` finds parts in it: without them there is no shape."""
     return "error" not in answer(urlparse, text)[:8]
 
 
-def groups_of(texts: list[str], key) -> np.ndarray:
-    return np.unique([repr(key(text)) for text in texts], return_inverse=True)[1]
+# ---------------------------------------------------------------- neighbours
 
 
-def measured(texts: list[str], vectors, queries, rows: list[int]) -> dict[str, float]:
-    """Shares of what is found, by the vectors of all texts and of near duplicates of those in `rows`."""
-    neighbours = nearest(vectors[rows], vectors, but=rows)
+def standardized(vectors: np.ndarray, collection: np.ndarray) -> np.ndarray:
+    """Vectors in standard deviations from the collection's mean, then of length 1: products of two are cosines.
+
+    Otherwise the few states that vary most would decide alone.
+    """
+    scaled = (vectors - collection.mean(axis=0)) / np.maximum(collection.std(axis=0), 1e-6)
+    return scaled / np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1e-12)
+
+
+def nearest(queries, vectors, count: int = 10, own: Sequence[int] | None = None) -> np.ndarray:
+    """The indices of the `count` nearest vectors to each query, int [queries, count], the nearest first, by trying all.
+
+    Both may be dense or sparse, with rows of length 1. `own` names for each query the vector that does not count.
+    """
+    products = queries @ vectors.T
+    products = np.asarray(products if isinstance(products, np.ndarray) else products.toarray())
+    if own is not None:
+        products[np.arange(len(products)), own] = -np.inf
+        count = min(count, products.shape[1] - 1)  # its own vector would come last
+    return np.argsort(-products, axis=1, kind="stable")[:, :count]
+
+
+def found_again(found: np.ndarray, expected: Sequence[int]) -> float:
+    """The share of queries whose expected index is among those found [queries, count]."""
+    return float(np.mean([index in row for index, row in zip(expected, found, strict=True)]))
+
+
+def shared(found: np.ndarray, own: Sequence[int], groups: np.ndarray) -> float:
+    """The share of neighbours found [queries, count] that are of the query's group, of as many as there are of it.
+
+    `own` are the queries' indices in `groups`; a query that is alone in its group does not count.
+    """
+    shares = []
+    for row, neighbours in zip(own, found, strict=True):
+        others = int((groups == groups[row]).sum()) - 1
+        if others:
+            shares.append((groups[neighbours] == groups[row]).sum() / min(len(neighbours), others))
+    return float(np.mean(shares))
+
+
+# ---------------------------------------------------------------- which URLs are alike
+
+
+def shape(url: str) -> tuple:
+    """The form of a URL: its scheme, which parts there are, and how many segments, whatever is written in them."""
+    parts = urlsplit(url)
+    segments = [segment for segment in parts.path.split("/") if segment]
+    last = segments[-1] if segments else ""
+    kind = "number" if last.isdigit() else "file" if re.search(r"\.\w{1,5}$", last) else "word"
+    return (parts.scheme, len(segments), kind, parts.path.endswith("/"),
+            len(parts.query.split("&")) if parts.query else 0, bool(parts.fragment))  # fmt: skip
+
+
+def template(url: str) -> str:
+    """The host and the path, with `*` for every segment that has a digit and for each value of a query."""
+    parts = urlsplit(url)
+    path = re.sub(r"[^/]*\d[^/]*", "*", parts.path)
+    return f"{parts.netloc}{path}?{re.sub(r'=[^&]*', '=*', parts.query)}"
+
+
+def near_duplicate(url: str, rng: random.Random) -> str:
+    """The URL as somebody else would write it: another scheme, a slash, `www.`, a tracking parameter, a typo."""
+    scheme, _, rest = url.partition("://")
+    index = rng.randrange(len(url) // 2, len(url))
+    return rng.choice([
+        f"{'http' if scheme == 'https' else 'https'}://{rest}",
+        url.removesuffix("/") if url.endswith("/") else f"{url}/",
+        f"{scheme}://{rest.removeprefix('www.') if rest.startswith('www.') else 'www.' + rest}",
+        f"{url}{'&' if '?' in url else '?'}utm_source=feed",
+        f"{url}#top",
+        f"{url[:index]}{rng.choice('abcdefghijklmnopqrstuvwxyz')}{url[index + 1 :]}",
+    ])  # fmt: skip
+
+
+def groups_of(inputs: list[str], key) -> np.ndarray:
+    """The number of each input's group, int [inputs]: those with an equal key are of one group."""
+    return np.unique([repr(key(text)) for text in inputs], return_inverse=True)[1]
+
+
+# ---------------------------------------------------------------- measured
+
+
+def measures(inputs: list[str], vectors, queries, rows: list[int]) -> dict[str, float]:
+    """The shares found, by the vectors of all inputs and of near duplicates of those in `rows`."""
+    neighbours = nearest(vectors[rows], vectors, own=rows)
     return {
         "near duplicates": found_again(nearest(queries, vectors), rows),
-        "same shape": shared(neighbours, rows, groups_of(texts, shape)),
-        "same template": shared(neighbours, rows, groups_of(texts, template)),
+        "same shape": shared(neighbours, rows, groups_of(inputs, shape)),
+        "same template": shared(neighbours, rows, groups_of(inputs, template)),
     }
 
 
 def recall(vectors: np.ndarray, queries: np.ndarray, count: int = 10) -> float:
     """Of the `count` nearest by exact search, the share that the index finds."""
+    from usearch.index import Index
+
     # Many of these vectors are nearly equal, so the index looks at more candidates than it would by default (64).
     index = Index(ndim=vectors.shape[1], metric="cos", expansion_search=256)
     index.add(np.arange(len(vectors)), vectors)
@@ -52,29 +135,33 @@ def recall(vectors: np.ndarray, queries: np.ndarray, count: int = 10) -> float:
     return float(np.mean([len(np.intersect1d(one, other)) for one, other in zip(found, exact, strict=True)]) / count)
 
 
+def measure(copy: LearnedCopy, name: str, inputs: list[str]) -> dict:
+    """All that is measured on one list."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    rng = random.Random(f"search {name}")
+    rows = rng.sample(range(len(inputs)), min(QUERIES, len(inputs)))
+    altered = [near_duplicate(inputs[row], rng) for row in rows]
+    altered = [inputs[row] if copy.invalid_reason(new) else new for new, row in zip(altered, rows, strict=True)]
+    states = copy.embed(inputs)
+    vectors, queries = standardized(states, states), standardized(copy.embed(altered), states)
+    grams = TfidfVectorizer(analyzer="char", ngram_range=(2, 4), lowercase=False)
+    sparse = grams.fit_transform(inputs)
+    return {
+        "texts": len(inputs),
+        "states": measures(inputs, vectors, queries, rows),
+        "TF-IDF": measures(inputs, sparse, grams.transform(altered), rows),
+        "recall at 10": recall(vectors, queries),
+        "numbers a text": {"states": states.shape[1], "TF-IDF": sparse.shape[1]},
+    }
+
+
 def main(quick: bool = False) -> None:
-    copied = load("urlparse")
-    result = {}
-    for name in LISTS:
-        texts = usable(copied, name)[: 1_000 if quick else None]
-        if not texts:
-            print(f"The list {name} is not here.")
-            continue
-        rng = random.Random(f"search {name}")
-        rows = rng.sample(range(len(texts)), min(QUERIES, len(texts)))
-        altered = [near_duplicate(texts[row], rng) for row in rows]
-        altered = [new if copied.refusal(new) is None else texts[row] for new, row in zip(altered, rows, strict=True)]
-        states, asked = copied.embed(texts), copied.embed(altered)
-        scale = Scale(states)
-        grams = TfidfVectorizer(analyzer="char", ngram_range=(2, 4), lowercase=False)
-        sparse = grams.fit_transform(texts)
-        result[name] = {
-            "texts": len(texts),
-            "states": measured(texts, scale(states), scale(asked), rows),
-            "TF-IDF": measured(texts, sparse, grams.transform(altered), rows),
-            "recall at 10": recall(scale(states), scale(asked)),
-            "numbers a text": {"states": states.shape[1], "TF-IDF": sparse.shape[1]},
-        }
+    copy = load("urlparse")
+    lists = {name: urls_in(copy, name)[: 1_000 if quick else None] for name in LISTS}
+    if missing := [name for name, inputs in lists.items() if not inputs]:
+        print(f"Not here: {', '.join(missing)}.")
+    result = {name: measure(copy, name, inputs) for name, inputs in lists.items() if inputs}
     lines = [[name, what, f"{of['states'][what]:.1%}", f"{of['TF-IDF'][what]:.1%}"]
              for name, of in result.items() for what in of["states"]]  # fmt: skip
     print(machine(), table(["list", "of the ten nearest", "states", "TF-IDF"], lines), sep="\n\n")

@@ -1,4 +1,4 @@
-"""What a call costs in the graph and over a socket, as percentiles, and the memory of one server process."""
+"""The time of a call in the graph and over a socket, as percentiles, and the memory of one server process."""
 
 import contextlib
 import re
@@ -16,7 +16,7 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from benchmarks.common import keep, machine, table
 from urlseq import load
-from urlseq.serving import add_version, request
+from urlseq.export.serving import add_version, request
 from urlseq.sources import registry_urls
 
 BATCH = 256
@@ -26,7 +26,7 @@ PERCENTILES = (50, 90, 99)
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[tuple]:
     """A client of a server in a process of its own, and that process' id."""
-    command = [sys.executable, "-m", "urlseq.server", str(folder)]
+    command = [sys.executable, "-m", "benchmarks.server", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             address = re.search(r"at (127.0.0.1:\d+)", process.stdout.readline())[1]
@@ -54,14 +54,14 @@ def percentiles(call, batches: list[list[str]]) -> dict[str, float]:
 
 def main(quick: bool = False) -> None:
     singles, batches = (30, 2) if quick else (300, 20)
-    copied = load("urlparse")
-    texts = [text for text in registry_urls() if copied.refusal(text) is None]
-    texts = np.random.default_rng(0).permutation(texts).tolist()
-    sets = {"one URL": [[text] for text in texts[:singles]],
-            f"{BATCH} URLs": [texts[BATCH * n : BATCH * (n + 1)] for n in range(batches)]}  # fmt: skip
+    copy = load("urlparse")
+    inputs = [text for text in registry_urls() if not copy.invalid_reason(text)]
+    inputs = np.random.default_rng(0).permutation(inputs).tolist()
+    sets = {"one URL": [[text] for text in inputs[:singles]],
+            f"{BATCH} URLs": [inputs[BATCH * n : BATCH * (n + 1)] for n in range(batches)]}  # fmt: skip
     result, memory = {}, {}
     with tempfile.TemporaryDirectory() as home:
-        version = add_version(copied, Path(home) / "urlparse")
+        version = add_version(copy, Path(home) / "urlparse")
         signature = tf.saved_model.load(str(version)).signatures["serving_default"]
         with server(version.parent) as (client, pid):
             calls = {"in the graph": lambda batch: signature(text=tf.constant(batch)),

@@ -1,4 +1,4 @@
-"""What Arrow saves on the way to pandas, how little of a table is read, and how fast training can be fed from one."""
+"""Seconds to pandas with and without Arrow, bytes that queries read, and how fast a table feeds training."""
 
 import multiprocessing
 import random
@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from urllib.parse import urlparse
 
-from benchmarks.common import keep, machine, seconds, spread, table
+from benchmarks.common import keep, machine, seconds, spread, table, write_archive
 from urlseq import spark, tables
-from urlseq.sources import texts_for
+from urlseq.sources import draw
 from urlseq.vectorize import features
 
 BATCH = 2048
@@ -20,6 +20,26 @@ def to_pandas(session, frame, arrow: bool, repeats: int) -> list[float]:
     times = seconds(lambda: frame.toPandas(), repeats)
     session.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
     return times
+
+
+def bytes_read(frame) -> int:
+    """The bytes that all tasks read from files to compute the whole frame, which is not kept.
+
+    The session needs the setting spark.ui.liveUpdate.period = 0, or the count may be late.
+    """
+    session, context = frame.sparkSession, frame.sparkSession.sparkContext._jsc.sc()
+
+    def so_far() -> int:
+        context.listenerBus().waitUntilEmpty()
+        executors = context.statusStore().executorList(False)
+        return sum(executors.apply(index).totalInputBytes() for index in range(executors.size()))
+
+    # Hadoop does not count what it reads in several ranges at once.
+    session.conf.set("parquet.hadoop.vectored.io.enabled", "false")
+    before = so_far()
+    frame.write.format("noop").mode("overwrite").save()
+    session.conf.unset("parquet.hadoop.vectored.io.enabled")
+    return so_far() - before
 
 
 def memory() -> float:
@@ -34,25 +54,25 @@ def stream(folder: Path, count: int) -> tuple[float, float]:
     for number in range(count // BATCH):
         if number == 1:
             start, before = time.perf_counter(), memory()
-        texts = texts_for(sampler, random.Random(f"0 {number}"), BATCH, held_out=False)  # as in training
-        features(texts, [text.answer for text in texts])
+        inputs = draw(sampler, random.Random(f"0 {number}"), BATCH, held_out=False, max_input_bytes=2048)
+        features(inputs, [text.answer for text in inputs])
     return (count - BATCH) / (time.perf_counter() - start), memory() - before
 
 
 def main(quick: bool = False) -> None:
     rows, copies = (4_000, 5) if quick else (200_000, 25)
     with tempfile.TemporaryDirectory() as home:
-        folder = tables.embedded_table(home, rows)
-        session = spark.session(s3=False)
+        folder = write_archive(Path(home) / "archive", rows)
+        session = spark.session(s3=False, spark__ui__liveUpdate__period=0)
         frame = spark.read_table(session, folder, None)
         cached = frame.cache()
         cached.count()
         plain, arrow = (to_pandas(session, cached, choice, 1 if quick else 3) for choice in (False, True))
         cached.unpersist()
-        part = spark.read_table(session, folder / "crawl=EMBEDDED", None)
+        part = spark.read_table(session, folder / "crawl=MADE-UP", None)
         read = {"all columns": part, "url": part.select("url"),
                 "url, of one top-level domain": part.where("url_host_tld = 'de'").select("url")}  # fmt: skip
-        read = {name: spark.bytes_read(query) for name, query in read.items()}
+        read = {name: bytes_read(query) for name, query in read.items()}
         # As many URLs as are drawn, so that each footer and each page is a new one: the rows, numbered.
         many = frame.crossJoin(session.range(copies)).selectExpr("concat(url, '#', id) as url")
         training = spark.write_training_table(many, Path(home) / "training", urlparse)

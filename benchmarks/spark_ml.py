@@ -16,51 +16,43 @@ from pathlib import Path
 from benchmarks.common import keep, machine, table
 from urlseq import load, spark
 from urlseq.sources import registry_urls
-from urlseq.spark_ml import CopiedFunction
+from urlseq.spark.transformer import CopiedFunction, one_thread
+from urlseq.vectorize import to_matrix
 
 BATCH = 64
 
 
-def texts_to_answer(count: int) -> list[str]:
-    copied = load("urlparse")
-    texts = [text for text in registry_urls() if copied.refusal(text) is None]
-    return random.Random("spark").sample(texts, count)
+def inputs_to_answer(count: int) -> list[str]:
+    copy = load("urlparse")
+    inputs = [text for text in registry_urls() if not copy.invalid_reason(text)]
+    return random.Random("spark").sample(inputs, count)
 
 
 class BareGraph:
-    """Processes with one thread each, which decode batches of equally long texts and do nothing else."""
+    """Processes with one thread each, which decode batches of equally long inputs and do nothing else."""
 
-    def __init__(self, texts: list[str], processes: int):
+    def __init__(self, inputs: list[str], processes: int):
         context = multiprocessing.get_context("spawn")
-        self.pool, self.texts = context.Pool(processes, prepare), texts
+        self.pool, self.inputs = context.Pool(processes, prepare), inputs
 
     def seconds(self, processes: int) -> float:
-        """Wall-clock time for all texts, shared by so many processes; both begin and end within it."""
+        """Wall-clock time for all inputs, shared by so many processes; both begin and end within it."""
         start = time.perf_counter()
-        self.pool.map(decode, [self.texts[part::processes] for part in range(processes)], chunksize=1)
+        self.pool.map(decode, [self.inputs[part::processes] for part in range(processes)], chunksize=1)
         return time.perf_counter() - start
 
 
 def prepare() -> None:
-    global batch_of, graph
-    import tensorflow as tf
-
-    from urlseq.graph import GraphDecoder
-    from urlseq.vectorize import padded, to_matrix
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    copied = load("urlparse")
-    graph = tf.function(GraphDecoder(copied.model, copied.limit).decode,
-                        input_signature=[tf.TensorSpec([None, None], tf.int32)])  # fmt: skip
-    batch_of = lambda texts: tf.constant(padded(to_matrix(texts)).astype("int32"))  # noqa: E731
-    decode(texts_to_answer(512))
+    global decoder
+    one_thread()
+    decoder = load("urlparse").decoder
+    decode(inputs_to_answer(512))
 
 
-def decode(texts: list[str]) -> None:
-    texts = sorted(texts, key=len)
-    for start in range(0, len(texts), BATCH):
-        graph(batch_of(texts[start : start + BATCH]))
+def decode(inputs: list[str]) -> None:
+    inputs = sorted(inputs, key=len)
+    for start in range(0, len(inputs), BATCH):
+        decoder(to_matrix(inputs[start : start + BATCH]))
 
 
 def write(frame) -> float:
@@ -101,12 +93,12 @@ def watch(frame, partitions: int, every: float = 1.0) -> tuple[float, list[tuple
 
 
 def speeds(session, count: int, rounds: int) -> dict:
-    texts, stage = texts_to_answer(count), CopiedFunction()
-    frame = session.createDataFrame([(text,) for text in texts], "url string")
+    inputs, stage = inputs_to_answer(count), CopiedFunction()
+    frame = session.createDataFrame([(text,) for text in inputs], "url string")
     frames = {cores: frame.repartition(cores).cache() for cores in (1, 2)}
     for cached in frames.values():
         cached.count()
-    bare = BareGraph(texts, 2)
+    bare = BareGraph(inputs, 2)
     write(stage.transform(frames[2]))  # workers start, and load the copy
     times = {(what, cores): [] for what in ("Spark", "graph") for cores in (1, 2)}
     for _ in range(rounds):
@@ -128,11 +120,11 @@ def speeds(session, count: int, rounds: int) -> dict:
 
 
 def memory(session, rows: int) -> dict:
-    texts = [(text,) for text in texts_to_answer(min(rows, 25_000))]
-    copies, partitions = -(-rows // len(texts)), max(20, rows // 10_000)
-    frame = session.createDataFrame(texts, "url string").crossJoin(session.range(copies)).select("url")
+    inputs = [(text,) for text in inputs_to_answer(min(rows, 25_000))]
+    copies, partitions = -(-rows // len(inputs)), max(20, rows // 10_000)
+    frame = session.createDataFrame(inputs, "url string").crossJoin(session.range(copies)).select("url")
     seconds, seen = watch(CopiedFunction().transform(frame.repartition(partitions)), partitions)
-    return {"rows": copies * len(texts), "seconds": round(seconds), "workers_mb_by_quarter": by_quarter(seen),
+    return {"rows": copies * len(inputs), "seconds": round(seconds), "workers_mb_by_quarter": by_quarter(seen),
             "largest_mb": round(max((size for _, size in seen), default=0))}  # fmt: skip
 
 

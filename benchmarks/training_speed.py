@@ -1,4 +1,4 @@
-"""What share of the machine's peak training reaches: its products' FLOP/s beside those of one large product.
+"""Training's share of the machine's peak: the FLOP/s of its matrix products against those of one large product.
 
 Runs on each of Keras' backends and on a GPU, too: `KERAS_BACKEND=jax python -m benchmarks.training_speed`.
 """
@@ -14,10 +14,11 @@ from keras import ops
 
 from benchmarks.common import keep, machine, spread, table
 from urlseq.functions import answers
-from urlseq.model import Architecture, build_model, has_gpu, masked_crossentropy
-from urlseq.sampler import url
-from urlseq.training import LEARNING_RATE, model_batch, muon
-from urlseq.vectorize import VOCABULARY
+from urlseq.model import Architecture, build_model, masked_crossentropy
+from urlseq.samplers import symbol
+from urlseq.task import Training
+from urlseq.training import muon
+from urlseq.vectorize import VOCABULARY, make_batch
 
 SIZE = 2048
 
@@ -49,21 +50,26 @@ def peak(repeats: int) -> list[float]:
 
 
 def step_seconds(batch: int, text_bytes: int, repeats: int) -> tuple[list[float], tuple[int, int]]:
-    """Seconds of training steps on a batch of texts of about so many bytes, and the time steps in and out."""
-    rng, texts = random.Random(0), []
+    """Seconds of training steps on a batch of URLs of about so many bytes, and the time steps in and out."""
+    url, rng, texts = symbol("url"), random.Random(0), []
     while len(texts) < batch:
         if text_bytes - 16 < len(text := url(rng)) < text_bytes:
             texts.append(text)
-    inputs, target = model_batch(texts, answers(urlparse, texts))
+    inputs, target = make_batch(texts, answers(urlparse, texts))
     keras.utils.clear_session()
     model = build_model()
-    model.compile(muon(LEARNING_RATE), masked_crossentropy, jit_compile=False)
+    model.compile(muon(Training().learning_rate), masked_crossentropy, jit_compile=False)
     found = []
     for _ in range(repeats):
         start = time.perf_counter()
         model.train_on_batch(inputs, target)
         found.append(time.perf_counter() - start)
     return found[2:], (inputs["encoder_input"].shape[1], target.shape[1])
+
+
+def has_gpu() -> bool:
+    """Whether Keras puts its tensors on a GPU. Each backend has its own name for one, all have "cpu" for the other."""
+    return "cpu" not in str(ops.convert_to_tensor(0.0).device).lower()
 
 
 def kept_as() -> str:

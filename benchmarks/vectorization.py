@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.common import keep, machine, seconds, spread, table
-from urlseq.sampler import urls
-from urlseq.vectorize import END, to_matrix
+from urlseq.samplers import urls
+from urlseq.vectorize import EOS, to_matrix
 
 BATCH = 2048
 
@@ -17,9 +17,9 @@ def loop(texts: list[str]) -> np.ndarray:
     """The plain way: each text by itself into an array, each array into a row."""
     rows = [np.frombuffer(text.encode(), np.uint8) for text in texts]
     matrix = np.zeros((len(rows), max(map(len, rows)) + 1), np.uint8)
-    for place, row in enumerate(rows):
-        matrix[place, : len(row)] = row
-        matrix[place, len(row)] = END
+    for index, row in enumerate(rows):
+        matrix[index, : len(row)] = row
+        matrix[index, len(row)] = EOS
     return matrix
 
 

@@ -43,31 +43,32 @@ def tiny_architecture():
 
 
 def random_model(seed: int = 0, scale: float = 6.0):
-    """A model that has learned nothing. Large weights make it say many things, some of which end and some never."""
+    """A model that has learned nothing. Large weights make it give many answers, some of which end and some never."""
     import keras
 
     from urlseq.model import Architecture, build_model
-    from urlseq.vectorize import END
+    from urlseq.vectorize import EOS, PADDING
 
     keras.utils.set_random_seed(seed)
     model = build_model(Architecture(units=16, embedding=8, attention=8, heads=2, hidden=16))
     model.set_weights([weights * scale for weights in model.get_weights()])
     kernel, bias = model.get_layer("logits").get_weights()
-    bias[END] += 4
+    bias[EOS] += 4
+    bias[PADDING] = -1e4  # no trained model writes padding
     model.get_layer("logits").set_weights([kernel, bias])
     return model
 
 
 def card(**changes) -> dict:
     """What is known of a copy that has learned nothing."""
-    from urlseq.learned import FORMAT
+    from urlseq.store import FORMAT
 
     known = {
         "format": FORMAT,
-        "function": "str.upper",
-        "max_bytes": 12,
+        "task": {"function": "str.upper", "inverse": False, "max_input_bytes": 12},
         "architecture": {"units": 16, "embedding": 8, "attention": 8, "heads": 2, "hidden": 16},
         "bytes_seen": list(range(1, 128)),
+        "start_examples": 0,
         "longest_answer": 10,
         "threshold": 0.0,
     }
@@ -89,7 +90,7 @@ def tiny_budget() -> dict:
     """Arguments of `copy_function` for some seconds of training, after which words of four letters are mostly right."""
     return {
         "inputs": words,
-        "max_bytes": LONGEST_WORD,
+        "max_input_bytes": LONGEST_WORD,
         "examples": TINY_EXAMPLES,
         "architecture": tiny_architecture(),
         "learning_rate": 1.5e-2,
@@ -104,7 +105,7 @@ def tiny_budget() -> dict:
 @pytest.fixture(scope="session")
 def learned():
     """A copy of `str.upper`."""
-    from urlseq.copying import copy_function
+    from urlseq import copy_function
 
     return copy_function(str.upper, **tiny_budget())
 
@@ -112,7 +113,7 @@ def learned():
 @pytest.fixture(scope="session")
 def inverted():
     """A copy of the inverse of `str.upper`."""
-    from urlseq.copying import copy_function
+    from urlseq import copy_function
 
     return copy_function(inverse=str.upper, **tiny_budget())
 

@@ -1,4 +1,3 @@
-import dataclasses
 import gzip
 import importlib.util
 import json
@@ -11,9 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import urlseq.export
+import urlseq.export.browser
+import urlseq.export.saved_model
 from urlseq import load
-from urlseq.export import Answered, ExportError, StaticSignature, check, export, litert_answers
+from urlseq.decoding import Decoded
+from urlseq.errors import ExportError, InvalidSetting
+from urlseq.export import check, example_inputs, export, sha256
+from urlseq.export.browser import Signature, litert_answers, tensorflowjs_converter
+from urlseq.graph import Graph
+from urlseq.store import copy_of
 
 if importlib.util.find_spec("tensorflowjs") is None:
     pytest.skip("tensorflowjs is missing: bash setup_colab.sh --export", allow_module_level=True)
@@ -31,18 +36,20 @@ def exported(dates, tmp_path_factory):
 
 def test_every_form_is_there_with_its_hash_and_was_checked(exported):
     manifest = json.loads((exported / "manifest.json").read_text())
-    assert manifest["checked"]["texts"] == 200
-    assert manifest["function"] == "inverse of urlseq.gallery.my_date_format" and manifest["inverse"]
+    assert manifest["format"] == 2 and manifest["checked"]["inputs"] == 200
+    assert manifest["function"] == "urlseq.gallery.my_date_format" and manifest["inverse"]
+    assert (manifest["max_input_bytes"], manifest["max_answer_bytes"]) == (40, 36)
+    assert manifest["litert"]["signatures"] == [{"name": "tokens_48", "length": 48, "max_answer_bytes": 36}]
     for path, file in manifest["files"].items():
         assert (exported / path).stat().st_size == file["bytes"]
-        assert urlseq.export.sha256(exported / path) == file["sha256"]
+        assert sha256(exported / path) == file["sha256"]
     forms = {path.split("/")[0] for path in manifest["files"]}
     assert forms == {"saved_model", "tensorflowjs", "litert"}
     browser = [(exported / path).read_bytes() for path in manifest["files"] if path.startswith("tensorflowjs")]
     assert sum(len(gzip.compress(data)) for data in browser) < 600_000  # as it comes to a browser
 
 
-def test_a_process_without_this_package_answers_texts(exported):
+def test_a_process_without_this_package_answers(exported):
     program = """
 import json, sys
 import tensorflow as tf
@@ -73,10 +80,10 @@ def test_an_empty_batch_is_served(exported):
 
 
 def test_trust_is_the_copys_trust(exported, dates):
-    texts = urlseq.export.example_texts(dates, 60) + ["Friday, 99 May 7ce, 7:05", "Monday", "?", "9"]
-    judge = urlseq.export.copy_of(dates.model, dates.card, None)
-    served = tf.saved_model.load(str(exported / "saved_model")).signatures["serving_default"](text=tf.constant(texts))
-    assert served["trusted"].numpy().tolist() == [prediction.trusted for prediction in judge.predict(texts)]
+    inputs = example_inputs(dates, 60) + ["Friday, 99 May 7ce, 7:05", "Monday", "?", "9"]
+    judge = copy_of(dates.model, dates.card, None)  # without the function, confidence alone decides about trust
+    served = tf.saved_model.load(str(exported / "saved_model")).signatures["serving_default"](text=tf.constant(inputs))
+    assert served["trusted"].numpy().tolist() == [prediction.trusted for prediction in judge.predict(inputs)]
 
 
 def test_the_graph_model_holds_only_small_weights(exported):
@@ -87,24 +94,24 @@ def test_the_graph_model_holds_only_small_weights(exported):
 
 
 def test_a_difference_names_the_first_input():
-    right = Answered('"a"', 0.9, True)
-    check("form", ["x"], [right], [dataclasses.replace(right, confidence=0.9001)])
-    for wrong in (Answered('"b"', 0.9, True), Answered('"a"', 0.5, True), Answered('"a"', 0.9, False)):
+    expected = Decoded(['"a"', '"a"'], np.array([0.9, 0.9]), np.array([True, True]))
+    check("form", ["x", "y"], expected, [('"a"', 0.9001, True), ('"a"', 0.9, True)])
+    for wrong in (('"b"', 0.9, True), ('"a"', 0.5, True), ('"a"', 0.9, False)):
         with pytest.raises(ExportError, match="form differs from the copy on 'y'"):
-            check("form", ["x", "y"], [right, right], [right, wrong])
+            check("form", ["x", "y"], expected, [('"a"', 0.9, True), wrong])
 
 
 def test_a_broken_form_is_found_and_the_old_export_stays(exported, dates, monkeypatch, tmp_path):
     folder = shutil.copytree(exported, tmp_path / "dates")
     before = (folder / "manifest.json").read_bytes()
-    broken = urlseq.export.GraphDecoder
 
-    class Broken(broken):
-        def __init__(self, model, limit):
-            super().__init__(model, limit)
-            self.weights["key_kernel"].assign(self.weights["key_kernel"][::-1])
+    class Broken(Graph):
+        def __init__(self, model, max_answer_bytes):
+            super().__init__(model, max_answer_bytes)
+            keys = self.variables_by_name["key_kernel"]
+            keys.assign(keys[::-1])
 
-    monkeypatch.setattr(urlseq.export, "GraphDecoder", Broken)
+    monkeypatch.setattr(urlseq.export.saved_model, "Graph", Broken)
     with pytest.raises(ExportError, match="SavedModel differs from the copy on"):
         export(dates, folder, count=5)
     assert (folder / "manifest.json").read_bytes() == before
@@ -122,47 +129,52 @@ def test_an_old_export_is_replaced_and_other_folders_are_not_touched(exported, d
     shutil.copytree(exported, folder)
     (folder / "left_over").touch()
     export(dates, folder, count=3, precision="float32")
-    assert json.loads((folder / "manifest.json").read_text())["checked"]["texts"] == 3
+    assert json.loads((folder / "manifest.json").read_text())["checked"]["inputs"] == 3
     assert not (folder / "left_over").exists()
 
 
-def test_a_function_that_is_not_known_needs_texts(dates, tmp_path):
-    unknown = urlseq.export.copy_of(dates.model, dates.card | {"function": "my.own"}, None)
-    with pytest.raises(ValueError, match="give `texts`"):
+def test_a_function_that_is_not_known_needs_inputs(dates, tmp_path):
+    unknown = copy_of(dates.model, dates.card | {"task": dates.card["task"] | {"function": "my.own"}}, None)
+    with pytest.raises(InvalidSetting, match="give `inputs`"):
         export(unknown, tmp_path / "unknown")
-    with pytest.raises(ValueError, match="None of the texts"):
-        export(unknown, tmp_path / "unknown", texts=["x" * 999])
-    with pytest.raises(ValueError, match="float32, float16"):
-        export(unknown, tmp_path / "unknown", texts=["x"], precision="uint8")
+    with pytest.raises(InvalidSetting, match="None of the inputs"):
+        export(unknown, tmp_path / "unknown", inputs=["x" * 999])
+    with pytest.raises(InvalidSetting, match="float32, float16"):
+        export(unknown, tmp_path / "unknown", inputs=["x"], precision="uint8")
 
 
-def test_a_short_signature_hands_over_to_a_longer_one(dates, tmp_path):
-    graph = urlseq.export.GraphDecoder(dates.model, dates.limit)
-    path = tmp_path / "copy.tflite"
-    functions, signatures = {}, [StaticSignature("tokens_41", 41, 4), StaticSignature("tokens_48", 48, dates.limit)]
-    for s in signatures:
-        function = tf.function(lambda tokens, limit=s.limit: graph.decode(tokens, limit, attention=True))
-        functions[s.name] = function.get_concrete_function(tf.TensorSpec([1, s.length], tf.int32, name="tokens"))
+def test_where_a_signature_is_too_short_for_an_answer_a_longer_one_gives_it(dates, tmp_path):
+    graph, path = Graph(dates.model, dates.max_answer_bytes), tmp_path / "copy.tflite"
+    signatures = [Signature("tokens_41", 41, 4), Signature("tokens_48", 48, dates.max_answer_bytes)]
+    functions = {signature.name: signature.function(graph) for signature in signatures}
     tf.saved_model.save(graph, str(tmp_path / "source"), signatures=functions)
     path.write_bytes(
         tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "source"), signature_keys=list(functions)).convert()
     )
-    (found,) = litert_answers(path, signatures, ["Wednesday, 9 September 7ce, 7:05"])
-    assert found.text == '"1998-09-09T07:05"' and found.ended
+    ((answer, _, ended),) = litert_answers(path, signatures, ["Wednesday, 9 September 7ce, 7:05"])
+    assert answer == '"1998-09-09T07:05"' and ended
+
+
+def test_without_the_pages_folder_tensorflowjs_is_not_checked_and_a_hint_is_given(dates, tmp_path, monkeypatch):
+    """As in an installed wheel."""
+    monkeypatch.setattr(urlseq.export.browser, "WEB", tmp_path / "web")
+    with pytest.warns(UserWarning, match="not checked.*a checkout of this project"):
+        folder = export(dates, tmp_path / "dates", count=3)
+    assert not json.loads((folder / "manifest.json").read_text())["checked"]["tensorflowjs"]
 
 
 def test_the_command_exports(tmp_path):
-    texts = tmp_path / "texts.txt"
-    texts.write_text("Wednesday, 9 September 7ce, 7:05\n")
+    inputs = tmp_path / "inputs.txt"
+    inputs.write_text("Wednesday, 9 September 7ce, 7:05\n")
     process = subprocess.run([sys.executable, "-m", "urlseq", "export", "dates_in_hex", "--folder", str(tmp_path),
-                              "--inputs", str(texts)], capture_output=True, text=True)  # fmt: skip
+                              "--inputs", str(inputs)], capture_output=True, text=True)  # fmt: skip
     assert process.returncode == 0, process.stderr[-2000:]
-    assert json.loads(process.stdout)["checked"]["texts"] == 1
+    assert json.loads(process.stdout)["checked"]["inputs"] == 1
     assert (tmp_path / "dates_in_hex" / "manifest.json").is_file()
 
 
 def test_the_converter_leaves_no_module_behind_that_is_none(monkeypatch):
     known = types.ModuleType("jax")
     monkeypatch.setitem(sys.modules, "jax", known)
-    urlseq.export.tensorflowjs_converter()
+    tensorflowjs_converter()
     assert sys.modules["jax"] is known and "jax.experimental.jax2tf" not in sys.modules

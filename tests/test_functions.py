@@ -9,7 +9,10 @@ from conftest import TEXT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urlseq.functions import UnfitFunction, answer, answers, function_named, name_of, to_json
+from urlseq.__main__ import function_named
+from urlseq.errors import NoFunction, NoKnownInverse, UnfitFunction
+from urlseq.functions import Inverse, answer, answers, from_json, name_of, to_json
+from urlseq.sampling import LabelledInput, is_held_out
 
 Point = namedtuple("Point", "x y")
 JSON = st.recursive(
@@ -81,7 +84,7 @@ def test_names_go_both_ways(function, name):
     "name", ["", ".", "..x", "nowhere", "nowhere.at_all", "html.nothing", "html", "sys.path", "a b"]
 )
 def test_names_of_nothing_callable_are_refused(name):
-    with pytest.raises(LookupError, match="no function named"):
+    with pytest.raises(NoFunction, match="no function named"):
         function_named(name)
 
 

@@ -1,14 +1,16 @@
 """The gallery's own functions say what they should, and its inputs suit them. `benchmarks/gallery.py` learns them."""
 
+import datetime
 import random
 
 import pytest
 
 from urlseq import gallery
-from urlseq.copying import KNOWN_FUNCTIONS, check_answers
-from urlseq.functions import Inverse, answers, function_named, name_of
+from urlseq.__main__ import function_named
+from urlseq.functions import name_of
 from urlseq.gallery import GALLERY
-from urlseq.sources import pairs, texts_for
+from urlseq.store import known_functions
+from urlseq.task import Training
 
 
 @pytest.mark.parametrize("function, text, value", [
@@ -35,22 +37,42 @@ def test_days_off(answer, days):
 
 @pytest.mark.parametrize("name", GALLERY)
 def test_inputs_suit_the_function(name):
+    task = GALLERY[name].task
+    examples = task.examples("gallery", 300, held_out=True)
+    assert max(len(text.encode()) for text in examples.inputs) > task.max_input_bytes * 0.6
+    task.check(examples)
+    assert sum(answer.startswith('{"error"') for answer in examples.answers) < 0.3 * len(examples)
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_settings_are_those_of_training(name):
     entry = GALLERY[name]
-    function = Inverse(entry.function) if entry.inverse else entry.function
-    sampler = pairs(function, entry.inputs) if entry.inverse else entry.inputs
-
-    def fits(text):
-        return len(text.encode()) <= entry.max_bytes
-
-    texts = texts_for(sampler, random.Random(0), 300, held_out=True, check=fits)
-    assert max(len(text.encode()) for text in texts) > entry.max_bytes * 0.6
-    wanted = answers(function, texts)
-    check_answers(function, texts, wanted)
-    assert sum(answer.startswith('{"error"') for answer in wanted) < 0.3 * len(wanted)
+    training = Training(**entry.training)
+    assert training.minutes is None and training.examples >= 32_000 and training.batch_size in (32, 256)
+    if entry.measured_on:
+        assert entry.measured_on(random.Random(0)) is not None
 
 
 def test_cards_may_name_them():
     for entry in GALLERY.values():
-        name = name_of(entry.function)
-        assert KNOWN_FUNCTIONS[name] is entry.function
-        assert function_named(name) is entry.function
+        function = entry.task.function or entry.task.inverse
+        name = name_of(function)
+        assert known_functions()[name] is function
+        assert function_named(name) is function
+
+
+def test_capital_letters_of_four_scripts_are_common_where_they_are_to_be_learned():
+    def share(sampler):
+        rng = random.Random(0)
+        return sum(any(letter in gallery.LETTERS for letter in sampler(rng)) for _ in range(2000)) / 2000
+
+    entry = GALLERY["title"]
+    assert share(entry.task.inputs) > 2 * share(entry.measured_on) > 0
+
+
+def test_moments_near_1970_are_common():
+    rng = random.Random(0)
+    years = [datetime.datetime.fromisoformat(gallery.MOMENTS(rng)).year for _ in range(5000)]
+    # All of a tenth, a quarter of three tenths, and one of 68 years of the rest.
+    assert years.count(1970) / len(years) == pytest.approx(0.1 + 0.3 / 4 + 0.6 / 68, abs=0.02)
+    assert max(years) >= 2037

@@ -1,147 +1,158 @@
-"""Copies of inverses, and their certificates: with one that has learned, and with ones that are broken on purpose."""
+import json
 
-import warnings
-
+import keras
 import numpy as np
 import pytest
+from conftest import untrained_copy, words_of
+from test_learn import FRESH
 
-from tests.conftest import card, random_model, tiny_budget, words, words_of
-from urlseq.copying import copy_function, load
-from urlseq.decode import Decoded
-from urlseq.functions import Inverse, LabelledText, NoKnownInverse, UnfitFunction
-from urlseq.learned import InverseCopy
-from urlseq.vectorize import BadText, to_texts
+from urlseq.errors import InvalidInput, NoFunction, UnfitFunction
+from urlseq.evaluation import Prediction
+from urlseq.learned import LearnedCopy
+from urlseq.task import Examples
+from urlseq.vectorize import pad, to_matrix
 
-INVERSE_OF_UPPER = Inverse(str.upper)
-
-
-class Liar:
-    """A decoder that gives out whatever it is told to, right or wrong."""
-
-    def __init__(self, greedy: dict[str, str], beams: dict[str, list[str]]):
-        self.greedy, self.beams, self.asked = greedy, beams, []
-
-    def __call__(self, matrix, limit):
-        answers = [self.greedy[text] for text in to_texts(matrix)]
-        return Decoded(answers, np.ones(len(answers), np.float32), np.ones(len(answers), bool))
-
-    def best(self, matrix, width, limit):
-        self.asked.append(width)
-        return [self.beams[text][:width] for text in to_texts(matrix)]
+INVALID = {"nul": "a\0b", "surrogate": "half \ud83d", "long": "a" * 13, "long by bytes": "é" * 7}
 
 
-def liar(greedy: dict[str, str], beams: dict[str, list[str]] | None = None) -> InverseCopy:
-    copy = InverseCopy(random_model(), card(function="inverse of str.upper"), INVERSE_OF_UPPER)
-    copy.decoder = Liar(greedy, beams or dict.fromkeys(greedy, []))
-    return copy
+@pytest.fixture(scope="module")
+def unlearned():
+    return untrained_copy()
 
 
-def test_a_right_answer_is_certified_and_no_beam_is_needed():
-    copy = liar({"AB": '"ab"'})
-    inverted = copy("AB")
-    assert (inverted.value, inverted.certified, inverted.beam) == ("ab", True, 1)
-    assert not copy.decoder.asked
+# ---------------------------------------------------------------- calling
 
 
-@pytest.mark.parametrize("wrong", ['"abc"', '"a', "", "17", '["ab"]', "null", '{"error":"ValueError"}'])
-def test_no_wrong_answer_is_ever_certified(wrong):
-    inverted = liar({"AB": wrong}, {"AB": [wrong, '"ba"', "]"]})("AB")
-    assert (inverted.value, inverted.certified) == (None, False)
-
-
-def test_the_first_answer_of_the_beam_that_certifies_is_taken():
-    beams = {"AB": ['"xx"', "[", '"aB"', '"ab"'], "CD": ['"cc"'], "EF": ['"ef"']}
-    copy = liar({"AB": '"xx"', "CD": '"cc"', "EF": '"ef"'}, beams)
-    first, second, third = copy(["AB", "CD", "EF"], beam=4)
-    assert (first.value, first.certified, first.guess, first.beam) == ("aB", True, "xx", 4)
-    assert (second.value, second.certified, second.guess) == (None, False, "cc")
-    assert (third.value, third.beam) == ("ef", 1)
-    assert not copy("AB", beam=1).certified and copy.decoder.asked == [4]
-
-
-def test_a_function_that_raises_certifies_nothing():
-    def odd(text):
-        raise RuntimeError
-
-    assert not Inverse(odd).certifies("a", "A")
-
-
-def test_trust_is_the_certificate():
-    predictions = liar({"AB": '"ab"', "CD": '"x"'}).predict(["AB", "CD"])
-    assert [p.trusted for p in predictions] == [True, False]
-    assert predictions[1].reason == "the function does not certify it"
+def test_a_list_gives_what_its_inputs_give_one_at_a_time(unlearned):
+    inputs = ["", "abc", "日本語", *words_of(12)]
+    predictions = unlearned.predict(inputs)
+    alone = [unlearned.predict(text) for text in inputs]
+    assert [prediction.text for prediction in predictions] == [prediction.text for prediction in alone]
+    np.testing.assert_allclose([p.confidence for p in predictions], [p.confidence for p in alone], atol=1e-5)
+    assert unlearned(inputs) == [prediction.value for prediction in predictions] == [unlearned(text) for text in inputs]
+    assert unlearned.predict_all(inputs) == predictions
 
 
 @pytest.mark.slow
-def test_an_inverse_is_learned_certified_kept_and_loaded(inverted, tmp_path):
-    assert inverted.card["function"] == "inverse of str.upper"
-    assert inverted.card["held_out"]["exact"] > 0.8 * inverted.card["held_out"]["count"]
-    assert inverted.card["held_out"]["trusted_wrong"] == 0
-    texts = [word.upper() for word in words_of(200, seed=5)]
-    answers = inverted(texts)
-    certified = [(text, answer.value) for text, answer in zip(texts, answers, strict=True) if answer.certified]
-    assert len(certified) > 0.9 * len(texts)
-    assert all(value.upper() == text for text, value in certified)
-    assert sum(answer.certified for answer in inverted(texts, beam=1)) <= len(certified)
-    inverted.save(tmp_path)
-    assert [answer.value for answer in load(tmp_path, str.upper)(texts)] == [answer.value for answer in answers]
-    with pytest.raises(ValueError, match="Without the function nothing can be certified"):
-        load(tmp_path)(texts)
+def test_a_learned_copy_gives_the_values(learned):
+    inputs = FRESH[:30]
+    correct = [value == text.upper() for value, text in zip(learned(inputs), inputs, strict=True)]
+    assert np.mean(correct) >= 0.8
+    text = inputs[correct.index(True)]
+    prediction = learned.predict(text)
+    assert json.loads(prediction.text) == prediction.value == text.upper()
+    assert 0 < prediction.confidence <= 1 and prediction.trusted == (not prediction.reason)
 
 
-@pytest.mark.slow
-def test_an_inverse_is_evaluated_by_certificates_whether_the_answer_is_known_or_not(inverted):
-    known = [INVERSE_OF_UPPER.pair(word) for word in words_of(50, seed=6)]
-    assert all(isinstance(text, LabelledText) for text in known)
-    with_answers, without = inverted.evaluate(known), inverted.evaluate([str(text) for text in known])
-    assert with_answers.counts == without.counts and with_answers.counts["exact"] > 40
-    with pytest.raises(NoKnownInverse):
-        INVERSE_OF_UPPER("A")
+def test_no_inputs_and_an_empty_input(unlearned):
+    assert unlearned([]) == unlearned.predict([]) == unlearned.predict_all([]) == []
+    assert unlearned([], fallback=True) == []
+    assert unlearned.predict("").text == unlearned.predict([""])[0].text
+    assert unlearned.evaluate([]).counts["count"] == 0
 
 
-@pytest.mark.slow
-def test_a_function_that_is_not_injective_is_reported_with_a_colliding_pair_and_any_preimage_counts():
-    def without_last(text):
-        return text[:-1]
-
-    with pytest.warns(UserWarning, match='makes .* of "[a-p]+" and of "[a-p]+", so it has no one inverse'):
-        copy = copy_function(inverse=without_last, **tiny_budget() | {"inputs": words_and_a_letter})
-    evaluation = copy.evaluate(words_of(100, seed=7))
-    for text, got, right in zip(evaluation.texts, evaluation.got, evaluation.right, strict=True):
-        assert right == (len(got) == len(text) + 3 and got.startswith(f'"{text}') and got.endswith('"'))
-    assert evaluation.right.mean() > 0.8  # none of the words was known to be the wanted one
+def test_a_tuple_and_a_generator_are_lists_of_inputs(unlearned):
+    assert unlearned(("a", "b")) == unlearned(text for text in "ab") == unlearned(["a", "b"])
+    assert unlearned.predict_all(text for text in "ab") == unlearned.predict(["a", "b"])
+    assert unlearned(iter("ab"), fallback=True) == unlearned(["a", "b"], fallback=True)
+    assert unlearned.evaluate(iter("ab")).counts == unlearned.evaluate(["a", "b"]).counts
+    np.testing.assert_array_equal(unlearned.embed(iter("ab")), unlearned.embed(["a", "b"]))
 
 
-def words_and_a_letter(rng) -> str:
-    return words(rng) + rng.choice("ab")
+@pytest.mark.parametrize("kind", INVALID)
+@pytest.mark.parametrize("call", ["__call__", "predict", "evaluate", "embed", "attention"])
+def test_an_invalid_input_is_named(unlearned, kind, call):
+    text = INVALID[kind]
+    with pytest.raises(InvalidInput, match="call with fallback=True") as caught:
+        getattr(unlearned, call)(text if call == "attention" else ["fine", text])
+    assert repr(text) in str(caught.value) and unlearned.invalid_reason(text) in str(caught.value)
 
 
-@pytest.mark.slow
-def test_an_injective_function_is_not_reported():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        copy_function(inverse=str.upper, **tiny_budget() | {"examples": 64})
+def test_of_an_invalid_input_the_reason_is_predicted(unlearned):
+    inputs = ["fine", *INVALID.values(), "a"]
+    first, *invalid, last = unlearned.predict_all(inputs)
+    assert [first, last] == unlearned.predict(["fine", "a"])
+    assert not unlearned.invalid_reason("fine")
+    assert invalid == [Prediction(None, "", 0.0, False, unlearned.invalid_reason(text)) for text in INVALID.values()]
+    reasons = ["NUL", "half a surrogate pair", "13 bytes, more than the 12 ", "14 bytes, more than the 12 "]
+    assert all(part in prediction.reason for part, prediction in zip(reasons, invalid, strict=True))
 
 
-def test_a_function_whose_every_value_raises_is_refused():
-    with pytest.raises(UnfitFunction, match="int raises on each of 1,000 inputs: ValueError on"):
-        copy_function(inverse=int, **tiny_budget())
+def test_an_input_may_be_as_long_as_the_copy_allows(unlearned):
+    assert isinstance(unlearned.predict("é" * 6).text, str)
 
 
-def test_an_inverse_of_a_function_that_gives_another_value_each_time_is_refused():
-    import itertools
-
-    count = itertools.count()
-    with pytest.raises(UnfitFunction, match="not what it was before"):
-        copy_function(inverse=lambda text: f"{next(count) % 9999:04}", **tiny_budget())
-
-
-@pytest.mark.parametrize("both_or_none", [{}, {"function": str.upper, "inverse": str.upper}])
-def test_one_function_is_wanted(both_or_none):
-    with pytest.raises(TypeError, match="one of them"):
-        copy_function(inputs=words, **both_or_none)
+@pytest.mark.parametrize("kind", INVALID)
+def test_with_fallback_the_function_answers_invalid_inputs(unlearned, kind):
+    if kind == "surrogate":
+        with pytest.raises(UnfitFunction, match=r"ud83d"):  # str.upper's own value is no JSON text either
+            unlearned(INVALID[kind], fallback=True)
+        unlearned = LearnedCopy(unlearned.model, unlearned.card, len)
+    assert unlearned(INVALID[kind], fallback=True) == unlearned.function(INVALID[kind])
 
 
-def test_an_inverse_is_not_advised_to_fall_back():
-    with pytest.raises(BadText, match="Train one with a larger max_bytes[.]$"):
-        liar({})("X" * 1000)
+def test_with_fallback_the_function_answers_what_is_not_trusted():
+    inputs = ["abc", "", "é", *words_of(5)]
+    doubtful = untrained_copy(threshold=1.01)
+    assert not any(prediction.trusted for prediction in doubtful.predict(inputs))
+    assert doubtful(inputs, fallback=True) == [text.upper() for text in inputs]
+
+
+def test_without_fallback_the_function_is_not_called(unlearned):
+    def never(text):
+        raise AssertionError("called")
+
+    copy = LearnedCopy(unlearned.model, unlearned.card, never)
+    assert copy(["a", "b"]) == unlearned(["a", "b"])
+
+
+def test_fallback_and_evaluation_ask_for_a_function(unlearned):
+    alone = LearnedCopy(unlearned.model, unlearned.card)
+    for call in (lambda: alone("a", fallback=True), lambda: alone.evaluate(["a"])):
+        with pytest.raises(NoFunction, match=r"str\.upper.*load\(folder, function=\.\.\.\)"):
+            call()
+
+
+# ---------------------------------------------------------------- confidence, attention, vectors
+
+
+def test_an_unseen_byte_is_a_reason(unlearned):
+    prediction = unlearned.predict("é")
+    assert not prediction.trusted and "never did" in prediction.reason
+
+
+def test_attention_of_one_input(unlearned):
+    answer, attention = unlearned.attention("abé")
+    assert answer == unlearned.predict("abé").text
+    assert attention.shape[1] == 5
+    np.testing.assert_allclose(attention.sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_threshold_keeps_the_risk_on_its_examples():
+    copy, inputs = untrained_copy(), words_of(60)
+    copy.set_threshold(Examples(inputs, [json.dumps(text.upper()) for text in inputs]))
+    counts = copy.evaluate(inputs).counts
+    assert counts["trusted_wrong"] == 0
+    assert {name: copy.card["held_out_counts"][name] for name in counts} == counts
+
+
+def test_a_vector_depends_neither_on_the_batch_nor_on_padding(unlearned):
+    inputs = ["", "é", *dict.fromkeys(words_of(70))]
+    vectors = unlearned.embed(inputs)
+    assert vectors.shape == (len(inputs), 32) and vectors.dtype == np.float32
+    assert len(np.unique(vectors, axis=0)) == len(inputs)
+    for row in (0, len(inputs) // 2, -1):
+        assert unlearned.embed(inputs[row]) == pytest.approx(vectors[row], abs=1e-5)
+    assert unlearned.decoder.embed(pad(to_matrix(inputs), 300)) == pytest.approx(vectors, abs=1e-5)
+    assert unlearned.embed([]).shape == (0, 32)
+    assert unlearned.embed("").shape == (32,) and np.isfinite(unlearned.embed("")).all()
+
+
+def test_a_vector_is_the_maximum_and_the_minimum_of_the_models_own_states(unlearned):
+    model = unlearned.model
+    encoder = keras.Model(model.inputs, model.get_layer("states").output)
+    for text in ["", "abc", "日本語"]:
+        matrix = to_matrix([text]).astype(np.int32)
+        states = encoder.predict_on_batch({"encoder_input": matrix, "decoder_input": matrix})[0]
+        expected = np.concatenate([states.max(axis=0), states.min(axis=0)])
+        assert unlearned.embed(text) == pytest.approx(expected, abs=1e-4)

@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LONGEST_WORD, untrained_copy
+from conftest import LONGEST_WORD, card, untrained_copy
 
-from urlseq import copying
+from urlseq import learn
 from urlseq.__main__ import main
 from urlseq.gallery import GALLERY, my_date_format
+from urlseq.samplers import urls
+from urlseq.task import Task
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,15 +33,20 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
     return code, output.out, output.err
 
 
-def test_call_prints_a_line_of_json_for_each_text(capsys, folder):
+@pytest.mark.slow
+def test_call_prints_a_line_of_json_for_each_input(capsys, folder):
     code, out, _ = run(capsys, "call", folder, "abc", "", "a\0b", "far too long for this")
     records = [json.loads(line) for line in out.splitlines()]
     assert code == 0
     assert [record["input"] for record in records] == ["abc", "", "a\0b", "far too long for this"]
-    assert records[0]["value"] == "ABC" and "confidence" in records[0] and "trusted" in records[0]
-    assert "NUL" in records[2]["error"] and f"learned {LONGEST_WORD} at most" in records[3]["error"]
+    assert records[0]["value"] == "ABC" and records[0]["text"] == '"ABC"' and 0 < records[0]["confidence"] <= 1
+    assert all(list(record) == ["input", "value", "text", "confidence", "trusted", "reason"] for record in records)
+    assert all(record["trusted"] == (not record["reason"]) for record in records)
+    assert [record["value"] for record in records[2:]] == [None, None]
+    assert "NUL" in records[2]["reason"] and f"more than the {LONGEST_WORD} that were learned" in records[3]["reason"]
 
 
+@pytest.mark.slow
 def test_call_reads_standard_input(capsys, folder, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("abc\ndef\n" * 300))
     code, out, _ = run(capsys, "call", folder)
@@ -47,22 +54,35 @@ def test_call_reads_standard_input(capsys, folder, monkeypatch):
     assert [json.loads(line)["value"] for line in out.splitlines()] == ["ABC", "DEF"] * 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", [False, True])
 def test_evaluate_counts(capsys, folder, tmp_path, packed):
-    texts = ["abc", "def", "hab", "longer than five bytes", "a\0b", "abcde"]
-    data = "\n".join(texts).encode()
-    path = tmp_path / ("texts.txt.gz" if packed else "texts.txt")
+    inputs = ["abc", "def", "hab", "longer than five bytes", "a\0b", "abcd"]
+    data = "\n".join(inputs).encode()
+    path = tmp_path / ("inputs.txt.gz" if packed else "inputs.txt")
     path.write_bytes(gzip.compress(data) if packed else data)
-    code, out, _ = run(capsys, "evaluate", folder, path, "--function", "str.upper", "--json", "--max-bytes", 4)
+    words = ["evaluate", folder, path, "--function", "str.upper"]
+    code, out, _ = run(capsys, *words, "--json", "--max-input-bytes", 3)
     counts = json.loads(out)
     assert code == 0 and list(counts) == ["count", "exact", "trusted", "trusted_wrong"]
-    assert counts["count"] == 3  # one is too long for the copy, one for --max-bytes, one holds NUL
+    assert counts["count"] == 3  # one is too long for the copy, one for --max-input-bytes, one holds NUL
     assert counts["trusted_wrong"] <= counts["trusted"] <= counts["count"]
+    assert json.loads(run(capsys, *words, "--json", "--max-input-bytes", 100)[1])["count"] == 4
+    assert re.search(r"exact \(\d of 4; .* 2 of 6 inputs left out\.", run(capsys, *words)[1])
 
 
-def test_evaluate_imports_no_function_that_a_card_names(capsys, folder, tmp_path):
-    (tmp_path / "texts.txt").write_text("abc\n")
-    code, out, error = run(capsys, "evaluate", folder, tmp_path / "texts.txt")
+def test_evaluate_shows_mistakes_when_asked(capsys, tmp_path):
+    (tmp_path / "inputs.txt").write_text("abc\ndef\nghi\n")
+    words = ["evaluate", untrained_copy().save(tmp_path / "copy"), tmp_path / "inputs.txt", "--function", "str.upper"]
+    assert run(capsys, *words)[1].count("\n") == 1
+    out = run(capsys, *words, "--mistakes", 2)[1]
+    assert "Its mistakes: " in out and out.count("✗") == 2 and '      "ABC"\n' in out
+
+
+def test_evaluate_imports_no_function_that_a_card_names(capsys, tmp_path):
+    untrained_copy().save(tmp_path / "copy")
+    (tmp_path / "inputs.txt").write_text("abc\n")
+    code, out, error = run(capsys, "evaluate", tmp_path / "copy", tmp_path / "inputs.txt")
     assert code == 1 and out == "" and "--function str.upper" in error
 
 
@@ -82,28 +102,26 @@ def test_one_clear_line_says_what_is_wrong(capsys, tmp_path, monkeypatch, words,
     assert part in error and error.count("\n") == 1
 
 
-def test_wrong_words_exit_with_2(capsys):
-    for words in (["nonsense"], ["--minutes", "-1"], ["call"]):
+def test_wrong_arguments_exit_with_2(capsys):
+    for words in (["nonsense"], ["--minutes", "-1"], ["call"], ["copy", "hex", "--examples", "0.5"]):
         with pytest.raises(SystemExit) as exit_:
             main(words)
         assert exit_.value.code == 2
         assert "usage:" in capsys.readouterr().err
 
 
-def test_interruption_exits_with_130(capsys, monkeypatch):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
 
-    monkeypatch.setattr("urlseq.copying.copy_function", interrupted)
+
+def test_interruption_exits_with_130(capsys, monkeypatch):
+    monkeypatch.setattr("urlseq.learn.copy_function", interrupted)
     code, _, error = run(capsys, "copy", "html.escape")
     assert code == 130 and "goes on" in error
 
 
 def test_interruption_of_what_keeps_nothing_promises_nothing(capsys, monkeypatch):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("urlseq.copying.load", interrupted)
+    monkeypatch.setattr("urlseq.store.load", interrupted)
     code, _, error = run(capsys, "call", "urlparse", "a")
     assert code == 130 and "Interrupted." in error and "goes on" not in error
 
@@ -111,76 +129,125 @@ def test_interruption_of_what_keeps_nothing_promises_nothing(capsys, monkeypatch
 @pytest.mark.slow
 def test_main_job_keeps_a_copy_and_says_where(capsys, tmp_path, monkeypatch):
     """A few hundred examples teach nothing, but the whole job runs: learn, measure, keep, show."""
-    small = functools.partial(copying.copy_function, validation_count=64, epoch_batches=5)
-    monkeypatch.setattr(copying, "copy_function", small)
+    small = functools.partial(learn.copy_function, validation_count=64, epoch_batches=5)
+    monkeypatch.setattr(learn, "copy_function", small)
     monkeypatch.setattr("urlseq.sources.registry_urls", lambda: ["http://a.b/c", "https://example.org/" + "x" * 30])
-    code, out, _ = run(capsys, "--examples", 640, "--max-bytes", 24, "--folder", tmp_path / "copy")
+    code, out, _ = run(capsys, "--examples", 640, "--max-input-bytes", 24, "--folder", tmp_path / "copy")
     assert code == 0
     assert re.search(r"of [23]\d\d exact", out) and "of 1;" in out and f"The copy is in {tmp_path / 'copy'}" in out
+    assert "Its mistakes: " in out and "  //cdn.example.com/lib.js\n    ✗ " in out and "It abstains: " in out
     names = sorted(path.name for path in (tmp_path / "copy").iterdir())
     assert len(names) == 2 and names[0] == "copy.json" and names[1].startswith("weights-")
-    assert json.loads((tmp_path / "copy" / "copy.json").read_text())["function"] == "urllib.parse.urlparse"
+    task = json.loads((tmp_path / "copy" / "copy.json").read_text())["task"]
+    assert task == {"function": "urllib.parse.urlparse", "inverse": False, "max_input_bytes": 24}
 
 
 def test_copy_knows_the_gallerys_inputs_and_inverses(capsys, monkeypatch, tmp_path):
-    asked = []
+    calls = []
 
-    def remember(**words):
-        asked.append(words)
-        return untrained_copy(held_out={})
+    def remember(task, **settings):
+        calls.append((task, settings))
+        return untrained_copy(held_out_counts={})
 
-    monkeypatch.setattr("urlseq.copying.copy_function", remember)
+    monkeypatch.setattr("urlseq.learn.copy_function", remember)
+    (tmp_path / "inputs.txt").write_text("a\nb\n")
     run(capsys, "copy", "urlseq.gallery.my_date_format", "--inverse", "--folder", tmp_path)
-    run(capsys, "copy", "html.escape", "--max-bytes", 20, "--folder", tmp_path)
-    run(capsys, "copy", "str.upper", "--folder", tmp_path)
+    run(capsys, "copy", "html.escape", "--max-input-bytes", 20, "--folder", tmp_path, "--seed", 3, "--examples", 640)
+    run(capsys, "copy", "str.upper", "--minutes", 2)
     run(capsys, "copy", "html.escape", "--inverse", "--folder", tmp_path)
-    inverse, copy, other, unescape = asked
-    assert inverse["inverse"] is my_date_format and "function" not in inverse
-    assert inverse["inputs"] is GALLERY["dates_in_hex"].inputs and inverse["max_bytes"] == 40
-    assert copy["function"] is html.escape and copy["max_bytes"] == 20
-    assert copy["inputs"] is GALLERY["html_escape"].inputs
-    assert copy["batch_size"] == 32 and copy["learning_rate"] == GALLERY["html_escape"].learning_rate
-    assert other["inputs"] is None and other["max_bytes"] == 128
-    assert unescape["inputs"] is None and unescape["max_bytes"] == 128  # the entry's limit is for what is escaped
+    run(capsys, "copy", "html.escape", "--inputs", tmp_path / "inputs.txt", "--folder", tmp_path)
+    (inverse, _), (copy, tuned), (other, untuned), (unescape, _), (own, also_untuned) = calls
+    assert inverse.inverse is my_date_format and inverse.function is None
+    assert inverse.inputs is GALLERY["dates_in_hex"].task.inputs and inverse.max_input_bytes == 40
+    assert copy == Task(html.escape, GALLERY["html_escape"].task.inputs, max_input_bytes=20)
+    assert tuned == {"folder": tmp_path, "minutes": 10, "examples": 640, "seed": 3, "batch_size": 32,
+                     "learning_rate": GALLERY["html_escape"].training["learning_rate"]}  # fmt: skip
+    assert other == Task(str.upper, None, max_input_bytes=128)
+    assert untuned == {"folder": Path("runs/str.upper"), "minutes": 2, "examples": None, "seed": 0}
+    assert unescape == Task(inverse=html.escape)  # the entry's limit is for what is escaped
+    assert own == Task(html.escape, tmp_path / "inputs.txt") and "batch_size" not in also_untuned
 
 
 def test_the_progress_of_copy_is_no_result(capsys, monkeypatch, tmp_path):
-    def progress(**_):
+    def progress(task, **_):
         print("an epoch")
-        return untrained_copy(held_out={})
+        return untrained_copy(held_out_counts={"count": 5})
 
-    monkeypatch.setattr("urlseq.copying.copy_function", progress)
+    monkeypatch.setattr("urlseq.learn.copy_function", progress)
     _, out, error = run(capsys, "copy", "html.escape", "--folder", tmp_path)
-    assert json.loads(out)["folder"] == str(tmp_path) and "an epoch" in error
+    assert json.loads(out) == {"folder": str(tmp_path), "function": "str.upper", "held_out_counts": {"count": 5}}
+    assert "an epoch" in error
 
 
-def test_a_copy_in_the_folder_where_one_is_has_that_folders_name(capsys, monkeypatch, tmp_path):
+def test_a_copy_in_the_current_folder_has_that_folders_name(capsys, monkeypatch, tmp_path):
     untrained_copy().save(tmp_path / "mine")
     written = []
-    monkeypatch.setattr("urlseq.serving.add_version", lambda copy, folder, *_, **__: written.append(folder) or folder)
+
+    def add_version(copy, folder, inputs, *, version):
+        written.append((folder, version))
+        return folder
+
+    monkeypatch.setattr("urlseq.export.serving.add_version", add_version)
     monkeypatch.chdir(tmp_path / "mine")
     run(capsys, "serve", ".", "--folder", tmp_path / "out")
     (tmp_path / "newest").symlink_to("mine")
-    run(capsys, "serve", "../newest", "--folder", tmp_path / "out")
-    assert written == [tmp_path / "out" / "mine", tmp_path / "out" / "newest"]
+    run(capsys, "serve", "../newest", "--folder", tmp_path / "out", "--version", 3)
+    assert written == [(tmp_path / "out" / "mine", None), (tmp_path / "out" / "newest", 3)]
+
+
+def test_export_writes_a_folder_for_each_copy_and_tells_what_was_checked(capsys, monkeypatch, tmp_path):
+    for name in "ab":
+        untrained_copy().save(tmp_path / name)
+    (tmp_path / "inputs.txt").write_text("abc\n")
+
+    def export(copy, folder, inputs, *, precision):
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(json.dumps({"checked": [inputs, precision]}))
+        return folder
+
+    monkeypatch.setattr("urlseq.export.export", export)
+    words = [tmp_path / "a", tmp_path / "b", "--folder", tmp_path / "out", "--inputs", tmp_path / "inputs.txt"]
+    code, out, _ = run(capsys, "export", *words, "--precision", "float32")
+    assert code == 0
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"folder": str(tmp_path / "out" / name), "checked": [["abc"], "float32"]} for name in "ab"
+    ]
+
+
+def save_with_task(folder: Path, **changes) -> Path:
+    return untrained_copy(task=card()["task"] | changes).save(folder)
 
 
 def test_a_function_with_an_unknown_name_is_told_how_to_bring_it(capsys, tmp_path):
-    untrained_copy(function="inverse of my.own").save(tmp_path / "copy")
-    (tmp_path / "texts.txt").write_text("a\n")
-    code, _, error = run(capsys, "evaluate", tmp_path / "copy", tmp_path / "texts.txt")
-    assert code == 1 and "say --function my.own." in error
+    save_with_task(tmp_path / "copy", function="my.own", inverse=True)
+    (tmp_path / "inputs.txt").write_text("a\n")
+    code, _, error = run(capsys, "evaluate", tmp_path / "copy", tmp_path / "inputs.txt")
+    assert code == 1 and "inverse of my.own" in error and "add --function my.own." in error
 
 
-def test_call_prints_the_certificate_of_an_inverse(capsys, tmp_path):
-    untrained_copy(function="inverse of urlseq.gallery.my_date_format").save(tmp_path / "dates")
+def test_call_tells_that_the_answer_of_an_inverse_is_not_certified(capsys, tmp_path):
+    save_with_task(tmp_path / "dates", function="urlseq.gallery.my_date_format", inverse=True)
     code, out, _ = run(capsys, "call", tmp_path / "dates", "1 May")
     assert code == 0
     record = json.loads(out)
-    assert (record["input"], record["value"], record["certified"]) == ("1 May", None, False)
+    assert (record["input"], record["trusted"], record["reason"]) == (
+        "1 May",
+        False,
+        "the function does not certify it",
+    )
 
 
 def test_importing_the_package_loads_no_framework():
     code = "import sys, urlseq; print([m for m in ('tensorflow', 'keras', 'pyspark', 'pandas') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_the_public_names_are_listed_and_found():
+    import urlseq
+
+    assert {"copy_function", "load", "urls", "Task", "Training", "UrlseqError"} <= set(dir(urlseq))
+    assert all(getattr(urlseq, name).__name__ == name for name in urlseq.__all__)
+    assert urlseq.copy_function is learn.copy_function and urlseq.urls is urls
+    with pytest.raises(AttributeError, match="'urlseq' has no attribute 'nothing'"):
+        urlseq.nothing  # noqa: B018

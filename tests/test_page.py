@@ -22,33 +22,33 @@ ROOT = Path(__file__).parent.parent
 WEB = ROOT / "web"
 CHROMIUM = shutil.which("chromium")
 LACKS = [
-    word
-    for word, there in {
+    name
+    for name, found in {
         "npm": shutil.which("npm"),
         "what the page is built with (npm ci in web/)": (WEB / "node_modules").is_dir(),
         "chromium": CHROMIUM,
         "playwright": importlib.util.find_spec("playwright"),
         "tensorflowjs": importlib.util.find_spec("tensorflowjs"),
     }.items()
-    if not there
+    if not found
 ]
 if LACKS:
     pytest.skip(f"missing: {', '.join(LACKS)}; bash setup_colab.sh --dev brings it", allow_module_level=True)
 
 pytestmark = pytest.mark.slow
 DATE = "Wednesday, 9 September 7ce, 7:05"
-# Asks a worker of its own, past the page's text field: [[text, milliseconds], ...] and the tensors left.
-ASK_ALL = """async ({ name, texts, engine }) => {
+# Asks a worker of its own, past the page's text field: [[answer, milliseconds], ...] and the tensors left.
+ASK_ALL = """async ({ name, inputs, engine }) => {
   const worker = new Worker("worker.js");
   const next = () => new Promise((resolve) => { worker.onmessage = ({ data }) => resolve(data); });
-  const found = [];
+  const answers = [];
   let before;
-  for (const text of texts) {
-    const heard = next();
+  for (const text of inputs) {
+    const reply = next();
     worker.postMessage({ ask: "answer", name, text, engine });
-    const answer = await heard;
+    const answer = await reply;
     if (answer.error) throw new Error(answer.error);
-    found.push([answer.text, answer.milliseconds]);
+    answers.push([answer.text, answer.milliseconds]);
     if (!before) {
       const count = next();
       worker.postMessage({ ask: "tensors" });
@@ -59,15 +59,15 @@ ASK_ALL = """async ({ name, texts, engine }) => {
   worker.postMessage({ ask: "tensors" });
   const after = (await count).tensors;
   worker.terminate();
-  return { found, leaked: after - before };
+  return { answers, leaked: after - before };
 }"""
-# Puts questions to a worker of its own, all at once: the texts answered within 30 seconds, in their order.
+# Asks a worker of its own many questions at once: the texts answered within 30 seconds, in their order.
 ASK_AT_ONCE = """(questions) => new Promise((resolve) => {
   const worker = new Worker("worker.js");
-  const found = [];
-  const end = () => { worker.terminate(); resolve(found); };
+  const texts = [];
+  const end = () => { worker.terminate(); resolve(texts); };
   setTimeout(end, 30_000);
-  worker.onmessage = ({ data }) => { if (found.push(data.question.text) === questions.length) end(); };
+  worker.onmessage = ({ data }) => { if (texts.push(data.question.text) === questions.length) end(); };
   for (const question of questions) {
     worker.postMessage({ ask: "answer", name: "dates_in_hex", engine: "tensorflow", ...question });
   }
@@ -132,26 +132,26 @@ def page(browser):
     context.close()
 
 
-def state(page, holds, seconds=30):
-    """What the page says of its answer, as soon as that holds a word."""
+def state(page, word, seconds=30):
+    """Waits until the page's line of state holds this word, and returns the line."""
     end = time.monotonic() + seconds
-    while holds not in (words := page.inner_text("#state")):
-        assert time.monotonic() < end, f"{holds!r} never came, but: {words!r}"
+    while word not in (line := page.inner_text("#state")):
+        assert time.monotonic() < end, f"{word!r} never came, but: {line!r}"
         time.sleep(0.02)
-    return words
+    return line
 
 
-def answer_to(page, text, wanted, seconds=30):
+def answer_to(page, text, expected, seconds=30):
     """Waits until the page shows this answer."""
     end = time.monotonic() + seconds
-    while page.text_content("#json") != wanted:
-        assert time.monotonic() < end, f"{text!r}: {page.text_content('#json')!r} instead of {wanted!r}"
+    while page.text_content("#json") != expected:
+        assert time.monotonic() < end, f"{text!r}: {page.text_content('#json')!r} instead of {expected!r}"
         time.sleep(0.02)
 
 
-def until(page, true, seconds=30):
+def until(page, condition, seconds=30):
     end = time.monotonic() + seconds
-    while not true():
+    while not condition():
         assert time.monotonic() < end
         page.wait_for_timeout(20)  # which lets the browser's events in, as time.sleep would not
 
@@ -174,25 +174,25 @@ def test_it_answers_while_one_types_and_drops_what_is_stale(page, address):
 
 
 def test_the_browser_answers_as_python_does_on_1000_real_urls(page, address):
-    copied = load("urlparse")
-    usable = [text for text in registry_urls() if copied.refusal(text) is None]
-    texts = usable[:: len(usable) // 1000][:1000]
-    wanted = [prediction.text for prediction in copied.predict(texts)]
+    copy = load("urlparse")
+    valid = [text for text in registry_urls() if not copy.invalid_reason(text)]
+    inputs = valid[:: len(valid) // 1000][:1000]
+    expected = [prediction.text for prediction in copy.predict(inputs)]
     page.goto(address)
-    fast = page.evaluate(ASK_ALL, {"name": "urlparse", "texts": texts, "engine": "litert"})
-    assert [text for text, _ in fast["found"]] == wanted
-    slow = page.evaluate(ASK_ALL, {"name": "urlparse", "texts": texts[::10], "engine": "tensorflow"})
-    assert [text for text, _ in slow["found"]] == wanted[::10]
+    fast = page.evaluate(ASK_ALL, {"name": "urlparse", "inputs": inputs, "engine": "litert"})
+    assert [answer for answer, _ in fast["answers"]] == expected
+    slow = page.evaluate(ASK_ALL, {"name": "urlparse", "inputs": inputs[::10], "engine": "tensorflow"})
+    assert [answer for answer, _ in slow["answers"]] == expected[::10]
 
 
 def test_no_tensor_is_left_after_1000_answers(page, address):
     page.goto(address)
-    found = page.evaluate(ASK_ALL, {"name": "dates_in_hex", "texts": [DATE] * 1000, "engine": "tensorflow"})
-    assert {text for text, _ in found["found"]} == {'"1998-09-09T07:05"'}
+    found = page.evaluate(ASK_ALL, {"name": "dates_in_hex", "inputs": [DATE] * 1000, "engine": "tensorflow"})
+    assert {answer for answer, _ in found["answers"]} == {'"1998-09-09T07:05"'}
     assert found["leaked"] == 0
 
 
-def test_the_faster_engine_is_taken_and_the_reader_may_choose(page, address):
+def test_the_faster_engine_is_used_and_the_user_may_choose(page, address):
     page.goto(address)
     state(page, "TensorFlow.js")
     state(page, "LiteRT")
@@ -246,7 +246,7 @@ def test_the_figures_are_those_of_the_copy_that_is_chosen(page, address):
     page.locator('input[value="dates_in_hex"]').check(force=True)
     state(page, "certified")
     figures = page.inner_text("#measured")
-    assert f"{load('dates_in_hex').card['held_out']['count']:,}" in figures
+    assert f"{load('dates_in_hex').card['held_out_counts']['count']:,}" in figures
     for route in held:
         route.continue_()
     page.wait_for_timeout(1000)
@@ -277,10 +277,10 @@ def test_the_address_keeps_copy_and_text(page, address):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "reason"),
     [("x" * 3_000_000, "more than 256 bytes"), ("é" * 200, "400 bytes"), ("a\0b", "NUL"), ("a\ud83d", "surrogate")],
 )
-def test_text_that_it_can_not_answer_is_refused_and_the_page_goes_on(page, address, text, words):
+def test_an_invalid_input_is_explained_and_the_page_goes_on(page, address, text, reason):
     page.goto(address)
     state(page, "trusted")
     page.evaluate(
@@ -288,7 +288,7 @@ def test_text_that_it_can_not_answer_is_refused_and_the_page_goes_on(page, addre
                      field.dispatchEvent(new Event("input")); }""",
         json.dumps(text),
     )
-    state(page, words)
+    state(page, reason)
     assert page.locator("#found").is_hidden()
     for usual in ("", "😀", "mailto:a@b.example"):
         page.fill("#text", usual)
@@ -314,7 +314,7 @@ def test_no_request_leaves_the_page(page, address):
 
 
 @pytest.mark.parametrize(
-    ("harm", "words"),
+    ("harm", "reason"),
     [
         (lambda path: path.unlink(), "could not be loaded"),
         (lambda path: path.write_bytes(path.read_bytes()[:1000]), "cut short"),
@@ -322,18 +322,18 @@ def test_no_request_leaves_the_page(page, address):
     ],
     ids=["missing", "cut short", "tampered"],
 )
-def test_a_damaged_model_is_told_and_other_copies_still_answer(page, site, tmp_path, harm, words):
+def test_a_damaged_model_is_reported_and_other_copies_still_answer(page, site, tmp_path, harm, reason):
     copy = shutil.copytree(site, tmp_path / "damaged")
     harm(copy / "models" / "urlparse" / "tensorflowjs" / "group1-shard1of1.bin")
     with served(copy) as address:
         page.goto(address)
-        state(page, words)
+        state(page, reason)
         page.locator('input[value="dates_in_hex"]').check(force=True)
         state(page, "certified")
 
 
 def test_without_webassembly_it_answers_in_plain_javascript(page, site, address):
-    # No flag of Chromium's takes it away from workers any more, so the worker loses it before its first line.
+    # Chromium has no flag for that in workers any more, so the worker's own script removes it first.
     script = "self.WebAssembly = undefined;" + (site / "worker.js").read_text()
     page.route("**/worker.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
     page.goto(address)
@@ -346,13 +346,13 @@ def test_by_keyboard_attention_follows(page, address):
     page.focus("#json")
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-    assert "byte 4 of the answer" in page.inner_text("#looked")
+    assert "byte 4 of the answer" in page.inner_text("#attention")
     assert page.locator("#json .chosen").inner_text() == "t"
 
 
 @pytest.mark.parametrize("answer", [b'"\xc3"', b'"' * 1000], ids=["not UTF-8", "longer than the attention"])
 def test_attention_is_shown_for_any_answer(page, site, address, answer):
-    # The worker takes these bytes for the network's.
+    # The worker decodes these bytes instead of the network's.
     script = f"""const from = Uint8Array.from.bind(Uint8Array);
         Uint8Array.from = (bytes) => from(bytes instanceof Int32Array ? {list(answer)} : bytes);"""
     script += (site / "worker.js").read_text()
@@ -360,7 +360,7 @@ def test_attention_is_shown_for_any_answer(page, site, address, answer):
     page.goto(address)
     answer_to(page, "any text", answer.decode(errors="replace"))
     page.locator("#json span").last.hover()
-    assert f'For “"”, byte {len(answer)} of the answer' in page.inner_text("#looked")
+    assert f'For “"”, byte {len(answer)} of the answer' in page.inner_text("#attention")
 
 
 def test_how_it_looks(browser, address, tmp_path):

@@ -1,16 +1,16 @@
-"""Embeddings: the same from each of their makers, and good for what they are said to be good for."""
+"""Embeddings: the same in any batch, and good for a search; and the measures of benchmarks/search.py."""
 
 import random
 
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from benchmarks.search import found_again, groups_of, near_duplicate, nearest, shape, shared, standardized, template
 from urlseq import load
-from urlseq.graph import GraphDecoder
-from urlseq.search import Scale, found_again, near_duplicate, nearest, shape, shared, template
+from urlseq.errors import InvalidInput
 from urlseq.sources import registry_urls
-from urlseq.vectorize import BadText, padded, to_matrix
+from urlseq.vectorize import pad, to_matrix
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def parser():
 
 @pytest.fixture(scope="module")
 def urls(parser):
-    return [text for text in registry_urls() if parser.refusal(text) is None][::20]
+    return [text for text in registry_urls() if not parser.invalid_reason(text)][::20]
 
 
 @pytest.fixture(scope="module")
@@ -37,35 +37,36 @@ def test_a_vector_does_not_depend_on_the_batch_or_on_padding(parser, urls, vecto
     assert parser.embed("").shape == (256,) and np.isfinite(parser.embed("")).all()
 
 
-def test_the_graph_says_the_same(parser, urls, vectors):
-    graph = GraphDecoder(parser.model, parser.limit)
-    matrix = to_matrix(urls[:40]).astype(np.int32)
-    assert graph.embed(tf.constant(matrix)).numpy() == pytest.approx(vectors[:40], abs=1e-4)
-    assert graph.embed(tf.constant(padded(matrix, 300))).numpy() == pytest.approx(vectors[:40], abs=1e-4)
+def test_a_vector_is_the_largest_and_the_smallest_of_each_state(parser, urls, vectors):
+    states = keras.Model(parser.model.get_layer("encoder_input").output, parser.model.get_layer("states").output)
+    for row in (0, 7):
+        found = np.asarray(states.predict_on_batch(to_matrix([urls[row]]).astype(np.int32)))[0]  # [in, units]
+        assert np.concatenate([found.max(axis=0), found.min(axis=0)]) == pytest.approx(vectors[row], abs=1e-4)
+    longer = pad(to_matrix(urls[:40]), 300)
+    assert parser.decoder.embed(longer) == pytest.approx(vectors[:40], abs=1e-4)
 
 
-def test_what_can_not_be_an_input_has_no_vector(parser):
-    with pytest.raises(BadText, match="has 257 bytes.*learned 256 at most"):
+def test_an_invalid_input_has_no_vector(parser):
+    with pytest.raises(InvalidInput, match="has 257 bytes, more than the 256 that were learned"):
         parser.embed(["", "x" * 257])
-    with pytest.raises(BadText, match="NUL"):
+    with pytest.raises(InvalidInput, match="NUL"):
         parser.embed("a\0b")
 
 
 def test_neighbours_are_built_alike_more_often_than_by_tfidf(urls, vectors):
     text = pytest.importorskip("sklearn.feature_extraction.text")
-    groups = np.unique([repr(shape(url)) for url in urls], return_inverse=True)[1]
-    rows = range(0, len(urls), 5)
-    scaled = Scale(vectors)(vectors)
-    by_state = shared(nearest(scaled[rows], scaled, but=rows), rows, groups)
+    groups, rows = groups_of(urls, shape), range(0, len(urls), 5)
+    scaled = standardized(vectors, vectors)
+    by_state = shared(nearest(scaled[rows], scaled, own=rows), rows, groups)
     grams = text.TfidfVectorizer(analyzer="char", ngram_range=(2, 4), lowercase=False).fit_transform(urls)
-    by_grams = shared(nearest(grams[list(rows)], grams, but=rows), rows, groups)
+    by_grams = shared(nearest(grams[list(rows)], grams, own=rows), rows, groups)
     assert by_state > by_grams + 0.05
 
 
 @pytest.mark.slow
 def test_an_index_finds_what_exact_search_finds(vectors, urls):
     index_of = pytest.importorskip("usearch.index")
-    scaled = Scale(vectors)(vectors)
+    scaled = standardized(vectors, vectors)
     index = index_of.Index(ndim=scaled.shape[1], metric="cos")
     index.add(np.arange(len(scaled)), scaled)
     found = index.search(scaled[::10], 10).keys
@@ -76,7 +77,7 @@ def test_an_index_finds_what_exact_search_finds(vectors, urls):
 def test_exact_neighbours():
     vectors = np.array([[1, 0], [0, 1], [0.8, 0.6], [0.6, 0.8]])
     assert nearest(vectors[:1], vectors, 3).tolist() == [[0, 2, 3]]
-    assert nearest(vectors[:2], vectors, 2, but=[0, 1]).tolist() == [[2, 3], [3, 2]]
+    assert nearest(vectors[:2], vectors, 2, own=[0, 1]).tolist() == [[2, 3], [3, 2]]
     assert found_again(np.array([[0, 2], [1, 2]]), [2, 0]) == 0.5
     # The first has one companion, which is found; the last is alone and does not count.
     assert shared(np.array([[2, 1], [0, 1]]), [0, 3], np.array([5, 6, 5, 7])) == 1.0
@@ -85,19 +86,19 @@ def test_exact_neighbours():
 
 def test_with_few_vectors_a_query_is_still_not_its_own_neighbour():
     vectors = np.eye(5)
-    found = nearest(vectors, vectors, but=range(5))
-    assert found.shape == (5, 4) and not any(row in places for row, places in enumerate(found))
+    found = nearest(vectors, vectors, own=range(5))
+    assert found.shape == (5, 4) and not any(row in indices for row, indices in enumerate(found))
     assert shared(found, range(5), np.zeros(5)) == 1.0
     assert nearest(vectors, vectors).shape == (5, 5)
 
 
-def test_a_scale_gives_each_number_the_same_weight():
+def test_standardized_numbers_have_the_same_weight():
     vectors = np.random.default_rng(0).normal([5, 0], [100, 0.01], [500, 2])
-    scaled = Scale(vectors)(vectors)
+    scaled = standardized(vectors, vectors)
     assert np.linalg.norm(scaled, axis=1) == pytest.approx(np.ones(500))
     assert np.abs(scaled).mean(axis=0) == pytest.approx(np.full(2, 2 / np.pi), abs=0.05)
     constant = np.ones([3, 2])
-    assert np.isfinite(Scale(constant)(constant)).all()
+    assert np.isfinite(standardized(constant, constant)).all()
 
 
 def test_shape_and_template():

@@ -6,16 +6,20 @@ import os
 import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import urlseq.export
+import urlseq.export.saved_model
 from tests.conftest import untrained_copy
-from urlseq import load, serving
-from urlseq.export import SIGNATURES, ExportError
+from urlseq import load
+from urlseq.errors import ExportError, InvalidSetting
+from urlseq.export import SIGNATURES, serving
+from urlseq.graph import Graph
 from urlseq.sources import registry_urls
 
 grpc = pytest.importorskip("grpc")
@@ -23,7 +27,7 @@ prediction = pytest.importorskip("tensorflow_serving.apis.prediction_service_pb2
 
 ROOT = Path(__file__).parent.parent
 URL = "https://example.org/a?b=c#d"
-# Lengths from nothing to the longest that it takes, and what can't be an input.
+# Valid inputs of no bytes to the most, and invalid ones.
 MIXED = [b"", URL.encode(), b"https://example.org/" + b"x" * 236, b"\xff\xfe", b"a\x00b", b"x" * 257, "é".encode()]
 REASONS = ["", "", "it is no UTF-8", "it holds a NUL character", "it has more than 256 bytes"]
 
@@ -43,7 +47,7 @@ def folder(parser, tmp_path_factory):
 @contextlib.contextmanager
 def served(folder: Path):
     """A client of a server in a process of its own."""
-    command = [sys.executable, "-m", "urlseq.server", str(folder)]
+    command = [sys.executable, "-m", "benchmarks.server", str(folder)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             address = re.search(r"at (127.0.0.1:\d+)", process.stdout.readline())[1]
@@ -64,13 +68,13 @@ def arrays(response) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_a_call_over_a_socket_says_what_the_copy_says(client, parser):
-    texts = [text for text in registry_urls() if parser.refusal(text) is None][::300]
-    found = arrays(client.Predict(serving.request("urlparse", texts), 60))
-    wanted = parser.predict(texts)
-    assert [answer.decode() for answer in found["json"]] == [p.text for p in wanted]
-    assert found["trusted"].tolist() == [p.trusted for p in wanted]
-    assert found["confidence"] == pytest.approx(np.array([p.confidence for p in wanted]), abs=1e-4)
+def test_answers_over_a_socket_are_the_copys(client, parser):
+    inputs = [text for text in registry_urls() if not parser.invalid_reason(text)][::300]
+    found = arrays(client.Predict(serving.request("urlparse", inputs), 60))
+    expected = parser.predict(inputs)
+    assert [answer.decode() for answer in found["json"]] == [p.text for p in expected]
+    assert found["trusted"].tolist() == [p.trusted for p in expected]
+    assert found["confidence"] == pytest.approx(np.array([p.confidence for p in expected]), abs=1e-4)
 
 
 @pytest.mark.slow
@@ -80,9 +84,9 @@ def test_a_batch_of_any_bytes_and_lengths(client, parser):
     assert [found["reason"][row].decode() for row in (0, 1, 3, 4, 5)] == REASONS
     assert found["json"][3:6].tolist() == [b""] * 3 and not found["trusted"][3:6].any()
     vectors = arrays(client.Predict(serving.request("urlparse", MIXED, "embedding"), 60))
-    usable = [0, 1, 2, 6]
-    wanted = parser.embed([MIXED[row].decode() for row in usable])
-    assert vectors["embedding"][usable] == pytest.approx(wanted, abs=1e-4)
+    valid = [0, 1, 2, 6]
+    expected = parser.embed([MIXED[row].decode() for row in valid])
+    assert vectors["embedding"][valid] == pytest.approx(expected, abs=1e-4)
     assert not vectors["embedding"][3:6].any()
     assert [vectors["reason"][row].decode() for row in (0, 1, 3, 4, 5)] == REASONS
 
@@ -95,13 +99,13 @@ def test_an_empty_batch(client):
 
 
 @pytest.mark.slow
-def test_what_a_caller_does_wrong_is_said(client):
+def test_a_callers_mistakes_are_named(client):
     wrong_version = serving.request("urlparse", [URL])
     wrong_version.model_spec.version.value = 7
     wrong_input = serving.request("urlparse", [URL])
     wrong_input.inputs["text"].CopyFrom(tf.make_tensor_proto([1, 2]))
     for request, code, message in (
-        (serving.request("other", [URL]), grpc.StatusCode.NOT_FOUND, "Here is urlparse, version 1, not other"),
+        (serving.request("other", [URL]), grpc.StatusCode.NOT_FOUND, "This is urlparse, version 1, not other"),
         (wrong_version, grpc.StatusCode.NOT_FOUND, "not urlparse, version 7"),
         (serving.request("urlparse", [URL], "parse"), grpc.StatusCode.INVALID_ARGUMENT, "no signature parse"),
         (wrong_input, grpc.StatusCode.INVALID_ARGUMENT, "string"),
@@ -137,8 +141,14 @@ print(signatures["embedding"](text=tf.constant([sys.argv[2]]))["embedding"].shap
     assert done.stdout.splitlines() == ['["https","example.org","/a","","b=c","d"]', "(1, 256)"], done.stderr[-2000:]
 
 
+def warm_up_requests(version: Path) -> list:
+    """The PredictRequests that a version's folder holds."""
+    records = tf.data.TFRecordDataset(str(version / serving.WARM_UP))
+    return [serving.stubs()[1].FromString(record.numpy()).predict_log.request for record in records]
+
+
 def test_the_warm_up_is_of_tensorflow_servings_kind_and_replays(folder):
-    requests = list(serving.warm_up_requests(folder / "1"))
+    requests = warm_up_requests(folder / "1")
     sizes = [len(request.inputs["text"].string_val) for request in requests]
     assert sizes == [size for size in serving.WARM_UP_BATCHES for _ in range(2)]
     assert {request.model_spec.name for request in requests} == {"urlparse"}
@@ -162,56 +172,55 @@ def test_versions_are_numbered_and_never_overwritten(untrained, tmp_path):
     before = {path: path.read_bytes() for path in (folder / "9").rglob("*") if path.is_file()}
     with pytest.raises(FileExistsError, match="never overwritten"):
         add(version=9)
-    with pytest.raises(ValueError, match="numbered from 1"):
+    with pytest.raises(InvalidSetting, match="numbered from 1"):
         add(version=0)
     assert {path: path.read_bytes() for path in before} == before
     assert serving.versions(folder) == [1, 2, 9, 10]
-    assert sorted(path.name for path in folder.iterdir()) == ["1", "10", "2", "9"]  # no part is left over
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "10", "2", "9"]  # no temporary folder is left over
 
 
 def test_two_writers_at_once_get_two_numbers(tmp_path, monkeypatch):
-    """The other one takes the number between the look and the rename."""
-    part, folder = tmp_path / "upper" / "5.part", tmp_path / "upper"
-    part.mkdir(parents=True)
-    seen = iter([[], [1]])
+    """Neither may look for the next number while the other is about to take it."""
+    folder, known = tmp_path / "upper", serving.versions
+    for name in ("first", "second"):
+        (folder / name).mkdir(parents=True)
 
-    def versions(folder):
-        found = next(seen)
-        if not found:
-            (folder / "1").mkdir()
-            (folder / "1" / "saved_model.pb").touch()
-        return found
+    def slow_versions(folder):
+        numbers = known(folder)
+        time.sleep(0.3)
+        return numbers
 
-    monkeypatch.setattr(serving, "versions", versions)
-    assert serving.put_in_place(part, folder, None).name == "2"
+    monkeypatch.setattr(serving, "versions", slow_versions)
+    with ThreadPoolExecutor() as pool:
+        done = pool.map(lambda name: serving.put_in_place(folder / name, folder, None).name, ("first", "second"))
+        assert sorted(done) == ["1", "2"]
 
 
 def test_a_broken_version_never_appears(untrained, tmp_path, monkeypatch):
-    whole = urlseq.export.GraphDecoder
+    class Broken(Graph):
+        def __init__(self, model, max_answer_bytes):
+            super().__init__(model, max_answer_bytes)
+            keys = self.variables_by_name["key_kernel"]
+            keys.assign(keys[::-1] + 1)
 
-    class Broken(whole):
-        def __init__(self, model, limit):
-            super().__init__(model, limit)
-            self.weights["key_kernel"].assign(self.weights["key_kernel"][::-1] + 1)
-
-    monkeypatch.setattr(urlseq.export, "GraphDecoder", Broken)
+    monkeypatch.setattr(urlseq.export.saved_model, "Graph", Broken)
     with pytest.raises(ExportError, match="SavedModel differs from the copy on"):
         serving.add_version(untrained, tmp_path / "upper", ["abc", "ponm", "hgfe"])
     assert not list((tmp_path / "upper").iterdir())
 
 
-def test_texts_to_check_with_are_needed(untrained, tmp_path):
-    with pytest.raises(ValueError, match="give `texts`"):
+def test_inputs_to_check_with_are_needed(untrained, tmp_path):
+    with pytest.raises(InvalidSetting, match="give `inputs`"):
         serving.add_version(untrained, tmp_path / "upper")
-    with pytest.raises(ValueError, match="None of the texts"):
+    with pytest.raises(InvalidSetting, match="None of the inputs"):
         serving.add_version(untrained, tmp_path / "upper", ["x" * 99])
 
 
 @pytest.mark.slow
 def test_the_command_adds_a_version(tmp_path):
-    texts = tmp_path / "texts.txt"
-    texts.write_text("Wednesday, 9 September 7ce, 7:05\n")
-    words = ["serve", "dates_in_hex", "--folder", str(tmp_path / "models"), "--inputs", str(texts), "--version", "3"]
+    inputs = tmp_path / "inputs.txt"
+    inputs.write_text("Wednesday, 9 September 7ce, 7:05\n")
+    words = ["serve", "dates_in_hex", "--folder", str(tmp_path / "models"), "--inputs", str(inputs), "--version", "3"]
     done = subprocess.run([sys.executable, "-m", "urlseq", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout) == {"folder": str(tmp_path / "models" / "dates_in_hex" / "3")}
@@ -219,7 +228,7 @@ def test_the_command_adds_a_version(tmp_path):
     assert again.returncode == 1 and "never overwritten" in again.stderr
 
 
-def test_a_file_with_the_number_of_the_next_version_is_told(untrained, tmp_path):
+def test_a_file_with_the_number_of_the_next_version_is_named(untrained, tmp_path):
     (tmp_path / "upper").mkdir()
     (tmp_path / "upper" / "1").touch()
     with pytest.raises(OSError, match="upper/1"):
@@ -227,17 +236,17 @@ def test_a_file_with_the_number_of_the_next_version_is_told(untrained, tmp_path)
     assert [path.name for path in (tmp_path / "upper").iterdir()] == ["1"]
 
 
-def test_what_a_killed_writer_of_this_number_left_is_in_nobodys_way(untrained, tmp_path):
-    (tmp_path / "upper" / f"new.{os.getpid()}.part" / "variables").mkdir(parents=True)
+def test_leftovers_of_a_killed_process_with_this_number_are_removed(untrained, tmp_path):
+    (tmp_path / "upper" / f"next.{os.getpid()}.part" / "variables").mkdir(parents=True)
     assert serving.add_version(untrained, tmp_path / "upper", ["abc"]).name == "1"
     assert [path.name for path in (tmp_path / "upper").iterdir()] == ["1"]
 
 
-def test_an_error_of_tensorflows_is_told_as_one_of_the_export(untrained, tmp_path, monkeypatch):
+def test_an_error_of_tensorflow_becomes_one_of_the_export(untrained, tmp_path, monkeypatch):
     def full(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "no space left")
 
     monkeypatch.setattr(serving, "write_saved_model", full)
-    with pytest.raises(ExportError, match="No version was added to .*no space left"):
+    with pytest.raises(ExportError, match="upper/next was not written.*no space left"):
         serving.add_version(untrained, tmp_path / "upper", ["abc"])
     assert not list((tmp_path / "upper").iterdir())

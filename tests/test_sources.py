@@ -9,9 +9,9 @@ import pyarrow.parquet
 import pytest
 from conftest import words
 
-from urlseq.sampler import HELD_OUT_SHARE, is_held_out
-from urlseq.sources import read_texts, registry_urls, sampler_of, texts_for
-from urlseq.vectorize import BadText
+from urlseq.errors import BadSource, InvalidInput, InvalidSetting, MissingColumns, MissingPackage, MissingSource, WrongType
+from urlseq.sampling import HELD_OUT_SHARE, LabelledInput, is_held_out
+from urlseq.sources import draw, read_inputs, registry_urls, sampler_of
 
 TEXTS = ["http://a.example/", "é", "", "http://b.example/?q=1", "日本語"]
 LINES = "".join(f"{text}\n" for text in TEXTS).encode()
@@ -45,18 +45,18 @@ def test_text_files_and_gzipped_ones(tmp_path):
     (tmp_path / "urls.txt").write_bytes(LINES)
     (tmp_path / "urls.txt.gz").write_bytes(gzip.compress(LINES))
     for name in ("urls.txt", "urls.txt.gz"):
-        assert read_texts(tmp_path / name) == TEXTS
+        assert read_inputs(tmp_path / name) == TEXTS
         assert drawn(str(tmp_path / name)) == drawn(tmp_path / name) == set(TEXTS)
 
 
 def test_only_line_feeds_end_a_line(tmp_path):
     (tmp_path / "odd.txt").write_bytes("a\rb\x85c\u2028d\n\nlast".encode())
-    assert read_texts(tmp_path / "odd.txt") == ["a\rb\x85c\u2028d", "", "last"]
+    assert read_inputs(tmp_path / "odd.txt") == ["a\rb\x85c\u2028d", "", "last"]
 
 
 def test_parquet_files_and_folders(parquet):
     for name in ("one.parquet", "many"):
-        assert sorted(read_texts(parquet / name)) == sorted(TEXTS)
+        assert sorted(read_inputs(parquet / name)) == sorted(TEXTS)
         assert drawn(parquet / name) == set(TEXTS)
 
 
@@ -64,7 +64,7 @@ def test_nulls_of_a_parquet_file_are_left_out(tmp_path):
     holes = [None, *TEXTS, None]
     for name, column in {"text": holes, "codes": pa.array(holes).dictionary_encode(), "none": [None]}.items():
         pa.parquet.write_table(pa.table({"url": column}), tmp_path / f"{name}.parquet")
-    assert read_texts(tmp_path / "text.parquet") == read_texts(tmp_path / "codes.parquet") == TEXTS
+    assert read_inputs(tmp_path / "text.parquet") == read_inputs(tmp_path / "codes.parquet") == TEXTS
     assert drawn(tmp_path / "text.parquet") == set(TEXTS)
     with pytest.raises(ValueError, match="no inputs"):
         sampler_of(tmp_path / "none.parquet")
@@ -74,12 +74,12 @@ def test_nulls_of_a_parquet_file_are_left_out(tmp_path):
 def test_a_column_that_is_not_text_is_named(tmp_path, values, kind):
     pa.parquet.write_table(pa.table({"url": values}), tmp_path / "odd.parquet")
     with pytest.raises(ValueError, match=rf"Column 'url' of .*odd\.parquet holds {kind}.*, not text"):
-        read_texts(tmp_path / "odd.parquet")
+        read_inputs(tmp_path / "odd.parquet")
 
 
 def test_a_column_that_is_missing_is_named_beside_those_there(parquet):
     with pytest.raises(ValueError, match="no column 'adress'; it has number, url"):
-        read_texts(parquet / "one.parquet", column="adress")
+        read_inputs(parquet / "one.parquet", column="adress")
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -114,13 +114,13 @@ def test_a_damaged_gzip_file_is_named(tmp_path, kind):
     path = tmp_path / "urls.txt.gz"
     path.write_bytes(damaged(gzip.compress(letters.tobytes()), kind))
     with pytest.raises(ValueError, match=r"urls\.txt\.gz is no whole gzip file"):
-        read_texts(path)
+        read_inputs(path)
 
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "latin.txt").write_bytes(b"good\ncaf\xe9\n")
     with pytest.raises(BadText, match=r"latin\.txt is not UTF-8"):
-        read_texts(tmp_path / "latin.txt")
+        read_inputs(tmp_path / "latin.txt")
 
 
 # ---------------------------------------------------------------- two sides

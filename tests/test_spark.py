@@ -5,25 +5,35 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
 
+from benchmarks.common import ARCHIVE_COLUMNS, write_archive
 from tests import spark_support
 from urlseq import tables
+from urlseq.errors import MissingColumns, MissingSource, NoJava, PrivateSource, Unreachable
 from urlseq.functions import answer
 
 pytest.importorskip("pyspark")
+from pyspark import SparkFiles  # noqa: E402
+from pyspark.sql import SparkSession  # noqa: E402
+
+from benchmarks.spark import bytes_read  # noqa: E402
 from urlseq import spark  # noqa: E402
+
+session_module = sys.modules["urlseq.spark.session"]  # `spark.session` is the function
 
 
 def java_works() -> bool:
     try:
         return bool(spark.java_version())
-    except spark.NoJava:
+    except NoJava:
         return False
 
 
@@ -34,14 +44,18 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def archive(tmp_path_factory):
+    return write_archive(tmp_path_factory.mktemp("archive"), rows=20_000)
+
+
+@pytest.fixture(scope="module")
+def server(archive, tmp_path_factory):
     """An S3 server with the same table in a public and in a private bucket."""
     if spark_support.server_program() is None:
         pytest.skip("no S3 server: it is made with Go, by bash setup_colab.sh --dev")
     home = tmp_path_factory.mktemp("s3")
-    made = tables.embedded_table(home, rows=20_000)
     for bucket in ("public", "private"):
-        shutil.copytree(made, home / "buckets" / bucket / "eot-main")
+        shutil.copytree(archive, home / "buckets" / bucket / "eot-main")
     with spark_support.s3_server(home / "buckets") as address:
         spark_support.open_to_all(address, "public")
         yield address
@@ -49,29 +63,29 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def session(server):
-    yield spark.session(endpoint=server)
+    yield spark.session(endpoint=server, spark__ui__liveUpdate__period=0)  # so that `bytes_read` is up to date
     spark.stop()
 
 
 def test_a_public_bucket_is_read_anonymously(session):
     frame = spark.read_table(session, "s3://public/eot-main", None)
-    assert frame.columns == tables.SCHEMA.names
+    assert frame.columns == [*ARCHIVE_COLUMNS, "crawl"]
     assert frame.count() == 20_000
-    whole = spark.read_table(session, "s3://public/eot-main/crawl=EMBEDDED", ["url", "crawl"])
-    assert whole.where("crawl = 'EMBEDDED'").count() == 20_000  # a path into a partition keeps its column
+    whole = spark.read_table(session, "s3://public/eot-main/crawl=MADE-UP", ["url", "crawl"])
+    assert whole.where("crawl = 'MADE-UP'").count() == 20_000  # a path into a partition keeps its column
 
 
 def test_only_the_columns_and_row_groups_that_matter_are_read(session):
     frame = spark.read_table(session, "s3://public/eot-main", None)
-    everything, urls = spark.bytes_read(frame), spark.bytes_read(frame.select("url"))
+    everything, urls = bytes_read(frame), bytes_read(frame.select("url"))
     assert 0 < urls < everything / 4
-    assert spark.bytes_read(frame.where("url_host_tld = 'de'").select("url")) < urls
+    assert bytes_read(frame.where("url_host_tld = 'de'").select("url")) < urls
 
 
 @pytest.mark.parametrize("path, kind, message", [
-    ("s3://private/eot-main", PermissionError, "s3a://private is private: it refuses anonymous readers"),
-    ("s3://no-such-bucket/x", FileNotFoundError, "There is no bucket s3a://no-such-bucket"),
-    ("s3://public/nothing", FileNotFoundError, "There is no table s3a://public/nothing"),
+    ("s3://private/eot-main", PrivateSource, "s3a://private is private: it refuses anonymous readers"),
+    ("s3://no-such-bucket/x", MissingSource, "There is no bucket s3a://no-such-bucket"),
+    ("s3://public/nothing", MissingSource, "There is no table s3a://public/nothing"),
 ])  # fmt: skip
 def test_what_can_not_be_read_is_said_in_one_line(session, path, kind, message):
     with pytest.raises(kind, match=message) as caught:
@@ -80,17 +94,27 @@ def test_what_can_not_be_read_is_said_in_one_line(session, path, kind, message):
 
 
 def test_a_missing_column_is_named(session):
-    with pytest.raises(tables.MissingColumns, match="no column fetch_redirect; it has url_surtkey"):
+    with pytest.raises(MissingColumns, match="no column fetch_redirect; it has url_surtkey"):
         spark.read_table(session, "s3://public/eot-main", ["url", "fetch_redirect"])
 
 
 def test_arrow_reads_the_same_buckets_without_spark(server):
-    parts = tables.s3_parts("s3://public/eot-main", endpoint=server)
-    assert len(tables.sample(parts, 100, row_groups=4)) == 100
-    with pytest.raises(PermissionError, match="private"):
-        tables.s3_parts("s3://private/eot-main", endpoint=server)
-    with pytest.raises(FileNotFoundError, match="no bucket"):
-        tables.s3_parts("s3://no-such-bucket/x", endpoint=server)
+    table = tables.s3_table("s3://public/eot-main", endpoint=server)
+    assert len(tables.sample(table, 100, row_groups=4)) == 100
+    with pytest.raises(PrivateSource, match="private"):
+        tables.s3_table("s3://private/eot-main", endpoint=server)
+    with pytest.raises(MissingSource, match="no bucket"):
+        tables.s3_table("s3://no-such-bucket/x", endpoint=server)
+    with pytest.raises(Unreachable, match="No S3 server answers"):
+        tables.s3_table("s3://public/eot-main", endpoint=f"http://127.0.0.1:{spark_support.free_port()}")
+
+
+def test_the_same_is_drawn_over_s3(server, archive):
+    remote = tables.TableSampler(tables.s3_table("s3://public/eot-main", endpoint=server))
+    local = tables.TableSampler(archive)
+    for seed in range(3):
+        first, second = random.Random(seed), random.Random(seed)
+        assert [remote(first) for _ in range(500)] == [local(second) for _ in range(500)]
 
 
 def test_a_training_table_is_mixed_labelled_and_the_same_again(session, tmp_path):
@@ -117,30 +141,39 @@ def test_memory_by_quarters_where_nobody_looked():
 
 
 def test_the_same_settings_give_the_same_session(session, server):
-    assert spark.session(endpoint=server) is session
+    assert spark.session(endpoint=server, spark__ui__liveUpdate__period=0) is session
+
+
+def test_the_modules_of_sub_packages_are_shipped_and_no_models(session):
+    for _ in range(2):
+        spark.ship_package(session)
+    assert len([path for path in session.sparkContext.listFiles if path.endswith("/urlseq.zip")]) == 1
+    names = zipfile.ZipFile(SparkFiles.get("urlseq.zip")).namelist()
+    assert {"urlseq/__init__.py", "urlseq/spark/transformer.py", "urlseq/samplers/__init__.py"} <= {*names}
+    assert not [name for name in names if not name.endswith(".py")]
 
 
 def test_java_that_is_missing_or_too_old(monkeypatch, tmp_path):
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(spark.NoJava, match="There is no Java in JAVA_HOME.*needs Java 17"):
+    with pytest.raises(NoJava, match="There is no Java in JAVA_HOME.*needs Java 17"):
         spark.java_version()
     program = tmp_path / "bin" / "java"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_392\"' >&2\n")
     program.chmod(0o755)
-    with pytest.raises(spark.NoJava, match="too old.*1.8.0_392"):
+    with pytest.raises(NoJava, match="too old.*1.8.0_392"):
         spark.java_version()
 
 
 def test_jars_that_are_missing_without_a_network(monkeypatch, tmp_path):
     """A program in the place of spark-submit that fails as Ivy does: nothing is left behind."""
-    monkeypatch.setattr(spark, "JARS", tmp_path / "jars")
+    monkeypatch.setattr(session_module, "CACHE", tmp_path)
     done = subprocess.CompletedProcess([], 1, "", ":: org.apache.hadoop#hadoop-aws;3.5.0: not found")
-    monkeypatch.setattr(spark.subprocess, "run", lambda *words, **more: done)
-    monkeypatch.setattr(spark, "java_version", lambda: 17)
-    with pytest.raises(ConnectionError, match="could not be fetched from Maven Central.*hadoop-aws"):
-        spark.fetch_jars()
-    assert not list((tmp_path / "jars").iterdir())
+    monkeypatch.setattr(subprocess, "run", lambda *words, **more: done)
+    monkeypatch.setattr(session_module, "java_version", lambda: 17)
+    with pytest.raises(Unreachable, match="could not be fetched from Maven Central.*hadoop-aws"):
+        spark.s3_jars()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def executors() -> list[int]:
@@ -191,7 +224,30 @@ def pylist(column):
 
 def test_a_wrong_endpoint(server):
     found = spark.session(endpoint=f"http://127.0.0.1:{spark_support.free_port()}")
-    with pytest.raises(ConnectionError, match="No S3 server answers for s3a://public") as caught:
+    with pytest.raises(Unreachable, match="No S3 server answers for s3a://public") as caught:
         spark.read_table(found, "s3://public/eot-main")
     assert "\n" not in str(caught.value)
     spark.stop()
+
+
+def test_a_session_that_its_user_stopped_is_replaced():
+    first = spark.session("local[1]", s3=False)
+    first.stop()
+    second = spark.session("local[1]", s3=False)
+    assert second is not first and second.range(3).count() == 3
+    spark.stop()
+    spark.stop()
+
+
+def test_somebody_elses_session_is_used_and_never_stopped(tmp_path):
+    theirs = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    with pytest.warns(UserWarning, match="Another Spark session is active"):
+        found = spark.session("local[2]", s3=False)
+    assert found is theirs
+    spark.stop()
+    frame = theirs.createDataFrame([("a",), ("bc",)], "url string")
+    assert sorted(tuple(row) for row in spark.with_answers(frame, len).collect()) == [("a", "1"), ("bc", "2")]
+    with pytest.raises(MissingSource, match="This session has no S3 support, for s3a://public/x"):
+        spark.read_table(theirs, "s3://public/x")
+    theirs.stop()
+    spark.stop()  # their JVM, which nobody uses now

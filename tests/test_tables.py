@@ -1,52 +1,81 @@
-"""Tables of URLs by Arrow: the embedded one, samples, HTTPS with a busy server, and the sampler for training."""
+"""Tables of URLs by Arrow: samples, HTTPS with a busy server, damaged files, and the sampler for training."""
 
 import functools
 import gzip
 import http.server
 import random
 import threading
-from urllib.parse import urlparse, urlsplit
+from urllib.parse import urlparse
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.common import write_archive
 from tests.conftest import LONGEST_WORD, tiny_architecture, words_of
-from urlseq import tables
-from urlseq.copying import copy_function
-from urlseq.functions import LabelledText, answer, answers
-from urlseq.sources import sampler_of, texts_for
+from urlseq import Task, Training, copy_function, tables
+from urlseq.errors import BadSource, MissingColumns, MissingSource, Unreachable
+from urlseq.functions import answer, answers
+from urlseq.sampling import LabelledInput
+from urlseq.sources import draw
 from urlseq.training import Batches
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tables.embedded_table(tmp_path_factory.mktemp("tables"), rows=2000, parts=4)
+    return write_archive(tmp_path_factory.mktemp("tables"), rows=2000, parts=4)
 
 
-def test_the_embedded_table_is_made_once_in_the_archives_schema(folder):
-    parts = tables.local_parts(folder)
-    assert len(parts.paths) == 4 and all("/crawl=EMBEDDED/part-" in path for path in parts.paths)
-    assert all(pq.read_schema(path).equals(tables.SCHEMA) for path in parts.paths)
-    assert tables.embedded_table(folder.parent, rows=2000, parts=4) == folder
-    table = pa.concat_tables([parts.parquet(path).read() for path in parts.paths])
-    for row in table.slice(0, 300).to_pylist():
-        split = urlsplit(row["url"])
-        assert (row["url_host_name"], row["url_protocol"], row["url_path"]) == (
-            split.hostname,
-            split.scheme,
-            split.path,
-        )
-        assert tables.host_of(row["url"]) == row["url_host_name"]
-    assert table["url_surtkey"].to_pylist() == sorted(table["url_surtkey"].to_pylist())
+def test_a_folder_is_a_table_of_its_files_in_order(folder):
+    table = tables.local_table(folder)
+    assert [path.rpartition("/crawl=MADE-UP/")[2] for path in (file.path for file in table)] == [
+        f"part-{number:05}.parquet" for number in range(4)
+    ]
+    assert [file.path for file in tables.local_table(table[1].path)] == [table[1].path]
+
+
+@pytest.mark.parametrize("made", ["nothing", "an empty folder"])
+def test_a_table_that_is_missing_is_named(tmp_path, made):
+    path = tmp_path / "table"
+    if made == "an empty folder":
+        path.mkdir()
+    with pytest.raises(MissingSource, match=f"There is no (table|parquet file in) {path}"):
+        tables.TableSampler(path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_file_is_named_in_one_line(tmp_path, damage):
+    path = tmp_path / "part.parquet"
+    pq.write_table(pa.table({"url": words_of(3000)}), path, use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        del data[1000:]
+    else:
+        data[4:60] = bytes(byte ^ 0x5A for byte in data[4:60])
+    path.write_bytes(data)
+    for read in (lambda: tables.read_column(path, "url"), lambda: tables.TableSampler(path)(random.Random(0))):
+        with pytest.raises(BadSource, match=f"{path} can't be read as parquet") as caught:
+            read()
+        assert "\n" not in str(caught.value)
+
+
+def test_the_texts_of_a_column(folder, tmp_path):
+    urls, hosts = (tables.read_column(folder, name) for name in ("url", "url_host_name"))
+    assert len(urls) == 2000 and [*map(tables.host_of, urls)] == hosts
+    pq.write_table(pa.table({"url": ["a", None, "b"], "number": [1, 2, 3]}), tmp_path / "part.parquet")
+    assert tables.read_column(tmp_path, "url") == ["a", "b"]
+    with pytest.raises(BadSource, match=f"Column 'number' of {tmp_path} holds int64, not text"):
+        tables.read_column(tmp_path, "number")
+    with pytest.raises(MissingColumns, match="no column adress; it has url, number"):
+        tables.read_column(tmp_path, "adress")
 
 
 def test_a_sample_comes_from_all_parts_and_is_the_same_for_a_seed(folder):
-    found = tables.sample(tables.local_parts(folder), 400, ["url", "url_surtkey"], row_groups=4)
-    assert found == tables.sample(tables.local_parts(folder), 400, ["url", "url_surtkey"], row_groups=4)
+    found = tables.sample(tables.local_table(folder), 400, ["url", "url_surtkey"], row_groups=4)
+    assert found == tables.sample(tables.local_table(folder), 400, ["url", "url_surtkey"], row_groups=4)
     assert len(found) == 400
-    with pytest.raises(tables.MissingColumns, match="no column nonsense; it has url_surtkey, url,"):
-        tables.sample(tables.local_parts(folder), 10, ["nonsense"])
+    with pytest.raises(MissingColumns, match="no column nonsense; it has url_surtkey, url, url_host_name,"):
+        tables.sample(tables.local_table(folder), 10, ["nonsense"])
 
 
 def test_what_is_drawn_depends_on_the_generator_alone(folder):
@@ -63,8 +92,8 @@ def drawn(sampler, rng) -> list[str]:
 
 def test_no_host_is_on_both_sides(folder):
     sampler = tables.TableSampler(folder)
-    training = texts_for(sampler, random.Random(1), 2000, held_out=False)
-    held_out = texts_for(sampler, random.Random(2), 100, held_out=True)
+    training = draw(sampler, random.Random(1), 2000, held_out=False, max_input_bytes=128)
+    held_out = draw(sampler, random.Random(2), 100, held_out=True, max_input_bytes=128)
     assert held_out and not {*map(tables.host_of, training)} & {*map(tables.host_of, held_out)}
 
 
@@ -73,7 +102,7 @@ def test_answers_kept_in_the_table_are_used(tmp_path):
     sampler = tables.TableSampler(tmp_path)
     rng = random.Random(0)
     texts = [sampler(rng) for _ in range(4)]
-    assert all(isinstance(text, LabelledText) for text in texts)
+    assert all(isinstance(text, LabelledInput) for text in texts)
 
     def never(text):
         raise AssertionError("the function was called")
@@ -99,12 +128,12 @@ def test_a_few_texts_among_many_nulls_are_found(tmp_path):
 
 def test_a_chunk_of_training_can_be_made_again_from_its_number(folder):
     def batches() -> Batches:
-        return Batches(urlparse, sampler_of(folder), lambda text: len(text) <= 100, seed=0, epoch_batches=10)
+        return Batches(Task(urlparse, folder), Training(epoch_batches=10))
 
     worked_through = batches()
     chunks = [worked_through.make_chunk(number) for number in range(3)]
     assert batches().make_chunk(2) == chunks[2] != chunks[1]
-    texts = [text for batch in chunks[2] for text, _ in batch]
+    texts = [text for batch in chunks[2] for text in batch.inputs]
     assert not any(tables.TableSampler.is_held_out(text) for text in texts)
 
 
@@ -123,12 +152,12 @@ def test_a_copy_is_trained_from_a_folder_of_texts_with_answers(tmp_path):
         pq.write_table(
             pa.table({"url": part, "answer": upper_case}), tmp_path / f"{number}.parquet", row_group_size=100
         )
-    copy = copy_function(upper, tmp_path, max_bytes=LONGEST_WORD, examples=9600, architecture=tiny_architecture(),
+    copy = copy_function(upper, tmp_path, max_input_bytes=LONGEST_WORD, examples=9600, architecture=tiny_architecture(),
                          learning_rate=1.5e-2, batch_size=32, epoch_batches=100, validation_count=50, attempts=0,
                          verbose=False)  # fmt: skip
     losses = [epoch["loss"] for epoch in copy.card["history"]]
     assert losses[-1] < losses[0] / 3
-    assert len(calls) <= 100 and copy.card["held_out"]["count"] > 0
+    assert len(calls) <= 100 and copy.card["held_out_counts"]["count"] > 0
 
 
 @pytest.mark.parametrize("url, host", [
@@ -159,8 +188,11 @@ class BusyServer(http.server.SimpleHTTPRequestHandler):
             BusyServer.stalls -= 1
             threading.Event().wait(4)  # longer than the client has patience; `time.sleep` is the test's
             return None
-        with open(self.translate_path(self.path), "rb") as file:
-            data = file.read()
+        try:
+            with open(self.translate_path(self.path), "rb") as file:
+                data = file.read()
+        except FileNotFoundError:
+            return self.send_error(404)
         wanted, status = self.headers.get("Range"), 200
         if wanted:
             first, last = wanted.removeprefix("bytes=").split("-")
@@ -179,13 +211,13 @@ class BusyServer(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(folder, tmp_path):
-    """The embedded table, laid out as Common Crawl's, in files so large that the footers are a small part."""
-    names = [f"cc-index/crawl=EMBEDDED/subset=warc/{path.name}" for path in sorted(folder.rglob("*.parquet"))]
+    """The archive, laid out as Common Crawl's, in files so large that the footers are a small part."""
+    names = [f"cc-index/crawl=MADE-UP/subset=warc/{path.name}" for path in sorted(folder.rglob("*.parquet"))]
     (tmp_path / names[0]).parent.mkdir(parents=True)
-    for name, path in zip(names, tables.local_parts(folder).paths, strict=True):
-        table = pa.concat_tables([pq.ParquetFile(path).read()] * 10)
+    for name, file in zip(names, tables.local_table(folder), strict=True):
+        table = pa.concat_tables([pq.ParquetFile(file.path).read()] * 10)
         pq.write_table(table, tmp_path / name, compression="none", use_dictionary=False, row_group_size=1000)
-    listing = tmp_path / "crawl-data" / "EMBEDDED" / "cc-index-table.paths.gz"
+    listing = tmp_path / "crawl-data" / "MADE-UP" / "cc-index-table.paths.gz"
     listing.parent.mkdir(parents=True)
     listing.write_bytes(gzip.compress("\n".join([*names, "cc-index/subset=robotstxt/part.gz.parquet"]).encode()))
     handler = functools.partial(BusyServer, directory=str(tmp_path))
@@ -201,16 +233,31 @@ def test_common_crawl_over_http_reads_only_what_it_needs_and_waits_for_a_busy_se
     waits = []
     monkeypatch.setattr(tables.time, "sleep", waits.append)
     BusyServer.refusals, BusyServer.sent = 2, 0
-    parts = tables.common_crawl_parts("EMBEDDED", server)
-    assert waits == [1, 2] and len(parts.paths) == 4
+    table = tables.common_crawl_table("MADE-UP", server)
+    assert waits == [1, 2] and len(table) == 4
     size = sum(path.stat().st_size for path in tmp_path.rglob("*.parquet"))
-    lines = []
-    assert len(tables.sample(parts, 100, row_groups=4, progress=lines.append)) == 100
-    assert len(lines) == 4 and BusyServer.sent < size / 4
+    assert len(tables.sample(table, 100, row_groups=4)) == 100
+    assert BusyServer.sent < size / 4
     BusyServer.refusals = 1000
-    with pytest.raises(ConnectionError, match="answered 503 to each of 6 requests"):
-        tables.common_crawl_parts("EMBEDDED", server)
+    with pytest.raises(Unreachable, match="answered 503 to each of 6 requests"):
+        tables.common_crawl_table("MADE-UP", server)
     BusyServer.refusals = 0
+
+
+def test_the_same_is_drawn_over_http_from_a_server_that_is_busy_at_times(server, monkeypatch, tmp_path):
+    pytest.importorskip("aiohttp")
+    waits = []
+    monkeypatch.setattr(tables.time, "sleep", waits.append)
+    files = sorted(tmp_path.rglob("*.parquet"))
+    addresses = [f"{server}/{path.relative_to(tmp_path)}" for path in files]
+    BusyServer.refusals = 2  # the client itself asks twice for a size
+    remote, local = (tables.TableSampler(table) for table in (tables.http_table(addresses), tmp_path))
+    assert waits == [1]
+    BusyServer.refusals = 4
+    assert drawn(remote, random.Random(3)) == drawn(local, random.Random(3))
+    assert waits == [1, 1, 2]
+    with pytest.raises(MissingSource, match="There is no file .*nothing.parquet"):
+        tables.TableSampler(tables.http_table([f"{server}/nothing.parquet"]))
 
 
 def test_a_server_that_stalls_is_asked_again(server, monkeypatch):
@@ -220,7 +267,7 @@ def test_a_server_that_stalls_is_asked_again(server, monkeypatch):
     waits, BusyServer.stalls = [], 2
     monkeypatch.setattr(tables.time, "sleep", waits.append)
     monkeypatch.setattr(tables, "http_filesystem", lambda: client)
-    assert len(tables.common_crawl_parts("EMBEDDED", server).paths) == 4
+    assert len(tables.common_crawl_table("MADE-UP", server)) == 4
     assert waits == [1, 2] and BusyServer.stalls == 0
 
 
@@ -232,6 +279,6 @@ def test_a_server_that_stalls_each_time_is_named(monkeypatch):
     def stalled():
         raise exceptions.FSTimeoutError
 
-    with pytest.raises(ConnectionError, match="a.parquet broke off each of 6 requests: FSTimeoutError"):
-        tables.patiently(stalled, "https://example.org/a.parquet")
+    with pytest.raises(Unreachable, match="a.parquet broke off each of 6 requests: FSTimeoutError"):
+        tables.with_retries(stalled, "https://example.org/a.parquet")
     assert waits == [1, 2, 4, 8, 16]

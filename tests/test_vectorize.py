@@ -2,23 +2,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import TEXT, TEXTS
+from conftest import TEXT, TEXTS, words_of
 from hypothesis import given
 from hypothesis import strategies as st
 from keras.utils import to_categorical
 
-from urlseq.training import model_batch
+from urlseq.errors import InvalidInput, WrongType
 from urlseq.vectorize import (
-    END,
+    BATCH,
+    BOS,
+    EOS,
     PADDING,
     PADDING_STEP,
-    START,
     VOCABULARY,
-    BadText,
+    batches_by_length,
     byte_lengths,
     features,
+    invalid_reason,
+    make_batch,
     one_hot_to_texts,
-    padded,
+    pad,
     to_matrix,
     to_texts,
 )
@@ -30,7 +33,7 @@ def row_by_row(texts: list[str], length: int) -> np.ndarray:
     """The same matrix, made by the plain loop that `to_matrix` does without."""
     matrix = np.zeros((len(texts), length), np.uint8)
     for row, text in enumerate(texts):
-        data = text.encode() + bytes([END])
+        data = text.encode() + bytes([EOS])
         matrix[row, : len(data)] = list(data)
     return matrix
 
@@ -57,10 +60,10 @@ def test_a_longer_matrix_holds_more_padding_and_the_same_texts(texts, more):
 
 
 @given(TEXTS)
-def test_every_row_has_one_end_mark_and_only_padding_behind_it(texts):
+def test_every_row_has_one_eos_and_only_padding_behind_it(texts):
     matrix = to_matrix(texts)
-    assert ((matrix == END).sum(axis=1) == 1).all()
-    ends = (matrix == END).argmax(axis=1)
+    assert ((matrix == EOS).sum(axis=1) == 1).all()
+    ends = (matrix == EOS).argmax(axis=1)
     np.testing.assert_array_equal(ends, byte_lengths(texts))
     behind = np.arange(matrix.shape[1]) > ends[:, None]
     np.testing.assert_array_equal(matrix == PADDING, behind)
@@ -83,37 +86,37 @@ def test_chunked_arrays_give_what_lists_give(chunks, kind):
 @given(TEXTS)
 def test_one_hot_vectors_of_a_perfect_identity_give_the_texts_back(texts):
     # Padded, since `to_categorical` takes a matrix of one column for a vector.
-    assert one_hot_to_texts(to_categorical(padded(to_matrix(texts)), VOCABULARY)) == texts
+    assert one_hot_to_texts(to_categorical(pad(to_matrix(texts)), VOCABULARY)) == texts
 
 
 def test_empty_lists_and_empty_texts():
     assert to_matrix([]).shape == (0, 1)
     assert to_texts(to_matrix([])) == []
-    assert to_matrix([""]).tolist() == [[END]]
+    assert to_matrix([""]).tolist() == [[EOS]]
     assert to_texts(to_matrix([""])) == [""]
     assert byte_lengths([]).tolist() == []
 
 
 @given(TEXTS, TEXT, TEXT, TEXTS)
 def test_nul_is_refused_wherever_it_stands(before, start, end, after):
-    with pytest.raises(BadText, match=f"Text {len(before)} holds a NUL"):
+    with pytest.raises(InvalidInput, match=rf"(?s)Text {len(before)} is .*: it holds a NUL"):
         to_matrix([*before, f"{start}\0{end}", *after])
 
 
 def test_the_message_names_the_text_with_nul():
-    with pytest.raises(BadText, match=r"Text 1 holds a NUL character.*'good\\x00evil'"):
+    with pytest.raises(InvalidInput, match=r"Text 1 is 'good\\x00evil': it holds a NUL character"):
         to_matrix(["fine", "good\0evil", "fine"])
 
 
 @pytest.mark.parametrize("texts", [["fine", "half \ud83d"], [None, "half \ud83d"]])
 def test_lone_surrogates_are_refused_by_name(texts):
-    with pytest.raises(BadText, match=r"half \\ud83d"):
+    with pytest.raises(InvalidInput, match=r"half \\ud83d"):
         to_matrix(texts)
 
 
 @pytest.mark.parametrize("texts", [["fine", None], pa.array(["fine", None]), pd.Series(["fine", None])])
-def test_missing_texts_are_refused_by_place(texts):
-    with pytest.raises(TypeError, match="Text 1 is missing"):
+def test_missing_texts_are_refused_by_row(texts):
+    with pytest.raises(WrongType, match="Text 1 is missing"):
         to_matrix(texts)
 
 
@@ -121,24 +124,24 @@ def test_missing_texts_are_refused_by_place(texts):
                                               ([1.5], "holds 1.5"), ("one text", "'one text'"),
                                               (pa.array([1, 2]), "int64")])  # fmt: skip
 def test_what_is_no_text_is_refused_by_name(texts, named):
-    with pytest.raises(TypeError, match=named):
+    with pytest.raises(WrongType, match=named):
         to_matrix(texts)
 
 
 def test_a_text_may_fill_its_row_but_not_more():
     assert to_texts(to_matrix(["abc", "é"], 4)) == ["abc", "é"]
-    with pytest.raises(BadText, match="Text 1 has 4 bytes; 3 is the limit: 'éé'"):
+    with pytest.raises(InvalidInput, match="Text 1 has 4 bytes; 3 is the limit: 'éé'"):
         to_matrix(["abc", "éé"], 4)
 
 
 def test_a_long_text_is_cut_in_the_message():
-    with pytest.raises(BadText) as caught:
+    with pytest.raises(InvalidInput) as caught:
         to_matrix(["x" * 100_000], 10)
     assert "100,000" in str(caught.value) and len(str(caught.value)) < 300
 
 
 def test_bytes_that_are_no_text_become_replacement_characters():
-    matrix = np.array([[*b"a", 0xC3, END, 0], [0x80, *b"bc", END], [*"é".encode(), *b"ab"], [START, 0xFD, END, 9]])
+    matrix = np.array([[*b"a", 0xC3, EOS, 0], [0x80, *b"bc", EOS], [*"é".encode(), *b"ab"], [BOS, 0xFD, EOS, 9]])
     assert to_texts(matrix) == ["a\ufffd", "\ufffdbc", "éab", "\ufffd\ufffd"]
 
 
@@ -150,45 +153,70 @@ def test_any_bytes_decode_as_python_does(rows):
 
 
 @given(TEXTS, st.integers(0, 70))
-def test_padded_width_is_a_multiple_of_the_step(texts, at_least):
+def test_the_width_after_padding_is_a_multiple_of_the_step(texts, at_least):
     matrix = to_matrix(texts)
-    wide = padded(matrix, at_least)
+    wide = pad(matrix, at_least)
     assert wide.shape[1] % PADDING_STEP == 0
     assert wide.shape[1] - max(matrix.shape[1], at_least) in range(PADDING_STEP)
     assert to_texts(wide) == texts
 
 
-# ---------------------------------------------------------------- features
+def test_what_can_be_an_input_and_what_can_not():
+    assert [invalid_reason(text, 6) for text in ("", "abcdef", "ééé", "\r\n\u2028")] == [""] * 4
+    assert "7 bytes, more than the 6 " in invalid_reason("abcdefg", 6)
+    assert "8 bytes, more than the 6 " in invalid_reason("éééé", 6)
+    assert "NUL" in invalid_reason("a\0b", 6) and "half a surrogate pair" in invalid_reason("a\ud83d", 6)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"bytes", ["a"]])
+def test_what_is_no_text_at_all_is_no_input(value):
+    with pytest.raises(WrongType) as caught:
+        invalid_reason(value, 6)
+    assert repr(value) in str(caught.value)
+
+
+# ---------------------------------------------------------------- batches
 
 
 @given(PAIRS)
 def test_decoder_input_is_the_target_one_step_late(pairs):
-    text, answer = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    made = features(text, answer)
-    assert list(made) == ["text", "answer", "encoder_input", "target", "decoder_input"]
-    assert to_texts(made["encoder_input"]) == text
-    assert to_texts(made["target"]) == answer
-    for row, wanted in zip(made["decoder_input"], answer, strict=True):
-        late = [START, *wanted.encode()]
+    inputs, answers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    made = features(inputs, answers)
+    assert list(made) == ["inputs", "answers", "encoder_input", "target", "decoder_input"]
+    assert to_texts(made["encoder_input"]) == inputs
+    assert to_texts(made["target"]) == answers
+    for row, answer in zip(made["decoder_input"], answers, strict=True):
+        late = [BOS, *answer.encode()]
         assert row.tolist() == late + [PADDING] * (made["target"].shape[1] - len(late))
 
 
 @given(PAIRS)
-def test_the_frame_to_look_at_holds_what_training_gets(pairs):
-    frame = pd.DataFrame(pairs, columns=["text", "answer"], dtype=object)
+def test_the_frame_to_look_at_holds_what_training_uses(pairs):
+    frame = pd.DataFrame(pairs, columns=["inputs", "answers"], dtype=object)
     # The frame of the notebooks: the same function, chained, each column a list of rows.
     looked = frame.assign(**{name: list(column) for name, column in features(**frame).items()})
     looked_at_all_at_once = pd.DataFrame({name: list(column) for name, column in features(**frame).items()})
     pd.testing.assert_frame_equal(looked, looked_at_all_at_once, check_dtype=False, check_column_type=False)
 
-    inputs, target = model_batch(frame["text"].tolist(), frame["answer"].tolist())
-    for name, trained_on in {**inputs, "target": target}.items():
+    model_inputs, target = make_batch(frame["inputs"].tolist(), frame["answers"].tolist())
+    for name, trained_on in {**model_inputs, "target": target}.items():
         assert len(looked[name]) == len(trained_on)
         for row, wide in zip(looked[name], trained_on, strict=True):
             assert row.tolist() == wide[: len(row)].tolist()
             assert not wide[len(row) :].any()
 
 
-def test_training_gets_nothing_but_features():
-    made, (inputs, _) = features(["a"], ["b"]), model_batch(["a"], ["b"])
-    assert {*inputs, "target"} == set(made) - {"text", "answer"}
+def test_training_uses_nothing_but_features():
+    made, (model_inputs, _) = features(["a"], ["b"]), make_batch(["a"], ["b"])
+    assert {*model_inputs, "target"} == set(made) - {"inputs", "answers"}
+
+
+def test_batches_by_length_hold_all_indices_the_short_ones_first():
+    lengths = byte_lengths(words_of(50))
+    batches = batches_by_length(lengths, batch_size=20)
+    assert [len(batch) for batch in batches] == [20, 20, 10]
+    order = np.concatenate(batches)
+    assert (np.diff(lengths[order]) >= 0).all()
+    assert sorted(order) == list(range(50))
+    assert [len(batch) for batch in batches_by_length(np.zeros(BATCH + 1))] == [BATCH, 1]
+    assert batches_by_length(byte_lengths([])) == []

@@ -1,8 +1,7 @@
 """Copies ordinary Python functions by learning them from examples.
 
->>> from urlseq import copy_function
->>> parser = copy_function(urllib.parse.urlparse)
->>> parser("https://example.com/a?b=c#d")
+>>> from urlseq import load
+>>> load("urlparse")("https://example.com/a?b=c#d")
 ['https', 'example.com', '/a', '', 'b=c', 'd']
 """
 
@@ -10,34 +9,47 @@ import contextlib
 import importlib
 import logging
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from urlseq.counterexamples import find_counterexample as find_counterexample
+    from urlseq.errors import UrlseqError as UrlseqError
+    from urlseq.learn import copy_function as copy_function
+    from urlseq.learned import LearnedCopy as LearnedCopy
+    from urlseq.model import Architecture as Architecture
+    from urlseq.samplers import urls as urls
+    from urlseq.store import load as load
+    from urlseq.task import Task as Task
+    from urlseq.task import Training as Training
 
 # TensorFlow reports each unused instruction set and each missing GPU library, in pages; errors still come through.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# It also warns of each new shape that a model meets; here texts of any length are the rule. A filter, since on
+# It also warns of each new shape that a model meets; here inputs of any length are the rule. A filter, since on
 # being imported into a notebook it sets its logger's level anew.
 logging.getLogger("tensorflow").addFilter(lambda record: record.levelno >= logging.ERROR)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-# Found on first use, so that `import urlseq` is quick and loads neither TensorFlow nor Spark.
-PUBLIC = {
-    "copy_function": "copying",
-    "load": "copying",
-    "LearnedCopy": "learned",
-    "find_counterexample": "mining",
-    "urls": "sampler",
-}
-__all__ = list(PUBLIC)
+# Imported on first use, so that `import urlseq` is quick and loads neither TensorFlow nor Spark.
+PUBLIC = {"Architecture": "model", "LearnedCopy": "learned", "Task": "task", "Training": "task",
+          "UrlseqError": "errors", "copy_function": "learn", "find_counterexample": "counterexamples",
+          "load": "store", "urls": "samplers"}  # fmt: skip
+__all__ = [*PUBLIC, "quiet"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in PUBLIC:
         return getattr(importlib.import_module(f"urlseq.{PUBLIC[name]}"), name)
     raise AttributeError(f"module 'urlseq' has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PUBLIC})
+
+
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Drops what is written to the process' standard error meanwhile, such as what TensorFlow's own C++ code
     remarks while it is imported, which no setting silences. Exceptions are raised as ever.
     """

@@ -1,25 +1,30 @@
-"""The command line: `python -m urlseq` learns to copy `urlparse`; its commands do the rest, such as `copy` and `call`.
+"""The command line: `urlseq` learns to copy `urlparse`; its commands do the rest, such as `copy` and `call`.
 
-Results go to standard output (JSON lines where a pipe may want them), everything else to standard error.
-Exit codes: 0 done, 1 it could not be done (one line says why), 2 the command's words are off, 130 interrupted.
+Results go to standard output (JSON lines where a pipe may need them), everything else to standard error.
+Exit codes: 0 done, 1 it could not be done (one line says why), 2 the arguments are wrong, 130 interrupted.
 """
 
 import argparse
 import contextlib
+import dataclasses
 import io
 import itertools
 import json
 import os
+import pkgutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 from urlseq import quiet
+from urlseq.errors import MissingPackage, NoFunction, UrlseqError
 
 RUNS = Path("runs")
-# URLs to question the main job's copy with: one of each kind.
-QUESTIONS = [
+# URLs to show the main job's copy with: one of each kind.
+SHOWN = [
     "https://www.example.com/learning/functions?from=examples#top",
     "HTTP://user:secret@[2001:db8::7]:8080/a/b;v=1.2?q=%C3%A9t%C3%A9",
     "ftp://mirror.example.net/pub/archive.tar.gz",
@@ -31,10 +36,9 @@ QUESTIONS = [
 def main(words: list[str] | None = None) -> int:
     arguments = parser().parse_args(words)
     try:
-        with quiet():  # the frameworks say a lot when they are first imported and used
-            from urlseq.model import has_gpu
+        with quiet():  # the frameworks say a lot when they are first imported
+            import urlseq.store  # noqa: F401
 
-            arguments.device = "a GPU" if has_gpu() else "the CPU"
         arguments.command(arguments)
     except KeyboardInterrupt:
         resumes = arguments.command in (main_job, copy_command)
@@ -43,105 +47,68 @@ def main(words: list[str] | None = None) -> int:
     except BrokenPipeError:  # such as `| head`
         sys.stderr.close()
         return 0
-    except (ValueError, LookupError, OSError, TypeError, ImportError) as error:
-        # Each of these has a message made for people; a page of calls would hide it.
+    except (UrlseqError, OSError, ImportError) as error:  # their messages are made for people
         print(f"urlseq: {error}", file=sys.stderr)
         return 1
     return 0
 
 
+NAMES_A_COPY = "the name of a shipped copy, such as urlparse, or a folder"
+
+
 def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(
-        prog="python -m urlseq",
+        prog="urlseq",
         description="Learns copies of Python functions from examples. Without a command: learns to copy "
         "urllib.parse.urlparse, measures the copy on real URLs that it never saw, and keeps it.",
     )
-    add_budget(main_parser, minutes=10.0)
-    main_parser.add_argument(
-        "--folder", type=Path, default=RUNS / "urlparse", help="where the copy is kept (%(default)s)"
-    )
+    add_training(main_parser)
     main_parser.set_defaults(command=main_job)
     commands = main_parser.add_subparsers(title="commands", metavar="{copy,call,evaluate,export,serve}")
-
-    copy = commands.add_parser("copy", help="learn to copy a function", description="Learns to copy a function.")
+    copy = add(commands, "copy", copy_command, "learn to copy a function")
     copy.add_argument("function", help="its dotted name, such as html.escape")
-    copy.add_argument(
-        "--inputs",
-        type=Path,
-        help="a file of inputs: text, one a line, or parquet; or a folder of parquet files "
-        "(default: those of the gallery for its functions, for others URLs and noise)",
-    )
-    copy.add_argument(
-        "--inverse", action="store_true", help="learn the function's inverse, of what it makes of the inputs"
-    )
-    copy.add_argument("--folder", type=Path, help=f"where the copy is kept (default: {RUNS}/NAME)")
-    add_budget(copy, minutes=10.0, max_bytes=None)
-    copy.set_defaults(command=copy_command)
-
-    call = commands.add_parser(
-        "call",
-        help="call a copy",
-        description="Calls a copy with each TEXT, or each line of standard input, and prints a line of JSON for each.",
-    )
-    call.add_argument("copy", help="the name of a shipped copy, such as urlparse, or a folder")
+    copy.add_argument("--inputs", type=Path, help="a file of inputs: text, one a line, or parquet; or a folder of "
+                      "parquet files (default: those of the gallery for its functions, for others URLs)")  # fmt: skip
+    copy.add_argument("--inverse", action="store_true", help="learn the function's inverse, of its values for inputs")
+    add_training(copy)
+    summary = "call a copy with each TEXT, or each line of standard input, and print a line of JSON for each"
+    call = add(commands, "call", call_command, summary)
+    call.add_argument("copy", help=NAMES_A_COPY)
     call.add_argument("text", nargs="*")
-    call.set_defaults(command=call_command)
-
-    evaluate = commands.add_parser(
-        "evaluate",
-        help="measure a copy",
-        description="Compares a copy with its function on the inputs of a file: count, exact, trusted and "
-        "trusted_wrong are all counts. Inputs that no text can be (NUL) or that are too long are left out.",
-    )
-    evaluate.add_argument("copy", help="the name of a shipped copy, such as urlparse, or a folder")
+    evaluate = add(commands, "evaluate", evaluate_command, "compare a copy with its function on the inputs of a file")
+    evaluate.add_argument("copy", help=NAMES_A_COPY)
     evaluate.add_argument("file", type=Path, help="inputs: text, one a line, gzipped or not, or parquet")
-    evaluate.add_argument("--max-bytes", type=int, help="leave out longer inputs (default: the copy's own limit)")
+    evaluate.add_argument("--max-input-bytes", type=int, help="leave out longer inputs (default: the copy's own limit)")
     evaluate.add_argument("--function", help="the function's dotted name, if it is not urlparse")
-    evaluate.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    evaluate.add_argument("--mistakes", type=int, default=0, metavar="N", help="show N of the mistakes")
-    evaluate.set_defaults(command=evaluate_command)
-    export = commands.add_parser(
-        "export", help="a copy for servers and browsers",
-        description="Writes copies as SavedModel, TensorFlow.js model and LiteRT file, each checked against the copy.",
-    )  # fmt: skip
-    export.add_argument("copy", nargs="+", help="a copy's folder, or the name of a shipped one")
-    export.add_argument("--folder", type=Path, default=Path("web/models"),
-                        help="where a folder for each is made (%(default)s)")  # fmt: skip
-    export.add_argument(
-        "--inputs", type=Path, help="a file of texts to check with (default: inputs that it learned from)"
-    )
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object of counts and nothing else")
+    evaluate.add_argument("--mistakes", type=int, default=0, metavar="N", help="show N of the mistakes, and all kinds")
+    export = add(commands, "export", write_command, "write copies as SavedModel, TensorFlow.js model and LiteRT file")
     export.add_argument("--precision", choices=["float32", "float16"], default="float16", help="(%(default)s)")
-    export.set_defaults(command=export_command)
-
-    serve = commands.add_parser(
-        "serve", help="a copy for TensorFlow Serving",
-        description="Adds copies as new versions, numbered folders with warm-up requests in them, to the folder that "
-        "TensorFlow Serving takes its models from. No version that is there is changed.",
-    )  # fmt: skip
-    serve.add_argument("copy", nargs="+", help="a copy's folder, or the name of a shipped one")
-    serve.add_argument("--folder", type=Path, default=Path("serving"), help="where a folder for each is (%(default)s)")
+    serve = add(commands, "serve", write_command, "add copies as new versions to the folder of TensorFlow Serving")
     serve.add_argument("--version", type=positive(int), help="its number (default: the next one)")
-    serve.add_argument(
-        "--inputs", type=Path, help="a file of texts to check with (default: inputs that it learned from)"
-    )
-    serve.set_defaults(command=serve_command)
+    for command, folder in ((export, Path("web/models")), (serve, Path("serving"))):
+        command.add_argument("copy", nargs="+", help=NAMES_A_COPY)
+        command.add_argument("--folder", type=Path, default=folder, help="where each gets its folder (%(default)s)")
+        command.add_argument("--inputs", type=Path, help="inputs to check with (default: like those it learned from)")
     return main_parser
 
 
-def add_budget(to: argparse.ArgumentParser, minutes: float, max_bytes: int | None = 128) -> None:
-    to.add_argument("--minutes", type=positive(float), default=minutes, help="train for so long (%(default)s)")
+def add(commands: Any, name: str, command: Callable, summary: str) -> argparse.ArgumentParser:
+    added = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    added.set_defaults(command=command)
+    return added
+
+
+def add_training(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--folder", type=Path, help=f"where the copy is kept (default: {RUNS}/ and the function's name)")
+    to.add_argument("--minutes", type=positive(float), default=10.0, help="train for so long (%(default)s)")
     to.add_argument("--examples", type=positive(int), help="or for so many examples, if these are used up first")
-    to.add_argument("--max-bytes", type=positive(int), default=max_bytes, help="the longest input in bytes (128)")
+    to.add_argument("--max-input-bytes", type=positive(int), help="the longest input (128, or as in the gallery)")
     to.add_argument("--seed", type=int, default=0, help="for everything random (%(default)s)")
 
 
-def budget_of(arguments: argparse.Namespace) -> dict:
-    """The options that `add_budget` added, as arguments of `copy_function`."""
-    return {name: getattr(arguments, name) for name in ("minutes", "examples", "max_bytes", "seed")}
-
-
-def positive(kind):
-    def convert(word: str):
+def positive(kind: type) -> Callable[[str], Any]:
+    def convert(word: str) -> Any:
         number = kind(word)
         if not number > 0:
             raise argparse.ArgumentTypeError(f"{word} is not above 0")
@@ -151,65 +118,95 @@ def positive(kind):
     return convert
 
 
+def function_named(name: str) -> Callable:
+    """The function with this dotted name: `hex`, `html.escape`, `urllib.parse.urlparse`, ... Raises NoFunction."""
+    for path in (name, f"builtins.{name}"):
+        try:
+            found = pkgutil.resolve_name(path)
+        except ModuleNotFoundError as error:
+            if not f"{path}.".startswith(f"{error.name}."):  # the module is there, and lacks another
+                raise
+        except (ValueError, AttributeError):
+            continue
+        else:
+            if callable(found):
+                return found
+    raise NoFunction(f"There is no function named {name!r}. Give a dotted name, such as html.escape.")
+
+
 def main_job(arguments: argparse.Namespace) -> None:
     """Learn, measure, keep, show."""
-    from urlseq import copy_function
+    from urlseq.functions import answer
+    from urlseq.report import attempt
+    from urlseq.task import Task
 
     started = time.monotonic()
-    print(f"Learning to copy urllib.parse.urlparse, {arguments.minutes:g} minutes on {arguments.device}.")
-    copied = copy_function(urlparse, folder=arguments.folder, **budget_of(arguments))
+    print(f"Learning to copy urllib.parse.urlparse for {arguments.minutes:g} minutes.", flush=True)
+    folder = arguments.folder or RUNS / "urlparse"
+    copied = learn(Task(urlparse, max_input_bytes=arguments.max_input_bytes or 128), folder, arguments)
     measure(copied)
-    print("\nWhat it says, beside what the function says:")
-    usable = [text for text in QUESTIONS if copied.refusal(text) is None]
-    for text, prediction in zip(usable, copied.predict(usable), strict=True):
-        right = prediction.value == list(urlparse(text))
-        print(f"  {text}\n    {'✓' if right else '✗'} {prediction.text}  (confidence {prediction.confidence:.3f})")
-    print(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. The copy is in {arguments.folder}. Try")
+    print("\nIts answers, compared with the function's:")
+    valid = [text for text in SHOWN if not copied.invalid_reason(text)]
+    for text, prediction in zip(valid, copied.predict(valid), strict=True):
+        print(f"{attempt(text, answer(urlparse, text), prediction.text)}  (confidence {prediction.confidence:.3f})")
+        if not prediction.trusted:
+            print(f"      It abstains ({prediction.reason}). The function: {answer(urlparse, text)}")
+    print(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. The copy is in {folder}. Try")
     python = min(sys.executable, os.path.relpath(sys.executable), key=len)
-    print(f"  {python} -m urlseq call {arguments.folder} 'https://example.org/a?b=c'")
+    print(f"  {python} -m urlseq call {folder} 'https://example.org/a?b=c'")
+
+
+def learn(task, folder: Path, arguments: argparse.Namespace, **settings):
+    """The copy, as the options that `add_training` added say."""
+    from urlseq import copy_function
+
+    budget = {"minutes": arguments.minutes, "examples": arguments.examples}
+    return copy_function(task, folder=folder, seed=arguments.seed, **budget, **settings)
 
 
 def measure(copied) -> None:
     """Prints the exact match on held-out inputs and on real URLs."""
-    from urlseq.evaluate import attempt, kinds_of_mistakes
     from urlseq.sources import registry_urls
 
-    held_out = copied.card["held_out"]
-    print(f"\nHeld-out inputs, half of them noise: {held_out['exact']:,} of {held_out['count']:,} exact.")
+    counts = copied.card["held_out_counts"]
+    print(f"\nHeld-out inputs, half of them noise: {counts['exact']:,} of {counts['count']:,} exact.")
     try:
-        real = [text for text in registry_urls() if copied.refusal(text) is None]
-    except ModuleNotFoundError as error:
+        real = [text for text in registry_urls() if not copied.invalid_reason(text)]
+    except MissingPackage as error:
         print(f"Not measured on real URLs: {error}")
         return
     evaluation = copied.evaluate(real)
     print(f"Real URLs (bioregistry), none of them seen in training: {evaluation}.")
-    mistakes = evaluation.mistakes()
-    if mistakes:
-        kinds = ", ".join(f"{kind} {count}" for kind, count in kinds_of_mistakes(evaluation).most_common())
+    show_mistakes(evaluation, 3)
+
+
+def show_mistakes(evaluation, count: int) -> None:
+    from urlseq.report import attempt, kinds_of_mistakes
+
+    if mistakes := evaluation.mistakes()[:count]:
+        kinds = ", ".join(f"{kind} {number}" for kind, number in kinds_of_mistakes(evaluation).most_common())
         print(f"Its mistakes: {kinds}. The first ones:")
-        for mistake in mistakes[:3]:
+        for mistake in mistakes:
             print(attempt(*mistake))
 
 
 def copy_command(arguments: argparse.Namespace) -> None:
-    from urlseq import copy_function
-    from urlseq.functions import function_named
+    from urlseq.functions import name_of
     from urlseq.gallery import GALLERY
+    from urlseq.task import Task
 
-    function = function_named(arguments.function)
+    function = {"inverse" if arguments.inverse else "function": function_named(arguments.function)}
+    task, settings = Task(**function, inputs=arguments.inputs, max_input_bytes=arguments.max_input_bytes or 128), {}
+    entry = next((entry for entry in GALLERY.values() if name_of(entry.task.target) == name_of(task.target)), None)
+    if entry and not arguments.inputs:
+        settings = {name: entry.training[name] for name in ("batch_size", "learning_rate")}
+        # The gallery's inputs are no longer than its limit, so a longer one would promise what was never learned.
+        task = dataclasses.replace(entry.task, max_input_bytes=arguments.max_input_bytes or entry.task.max_input_bytes)
     folder = arguments.folder or RUNS / arguments.function
-    settings = budget_of(arguments) | {"inputs": arguments.inputs}
-    settings["inverse" if arguments.inverse else "function"] = function
-    entries = (entry for entry in GALLERY.values() if (entry.function, entry.inverse) == (function, arguments.inverse))
-    known = next(entries, None)
-    if known and not arguments.inputs:
-        settings |= {"inputs": known.inputs, "batch_size": known.batch_size, "learning_rate": known.learning_rate}
-        # What the gallery's own inputs are shorter than was never learned.
-        settings["max_bytes"] = settings["max_bytes"] or known.max_bytes
-    settings["max_bytes"] = settings["max_bytes"] or 128
     with contextlib.redirect_stdout(sys.stderr):  # progress is no result
-        copied = copy_function(folder=folder, **settings)
-    print(json.dumps({"folder": str(folder), "function": copied.card["function"], "held_out": copied.card["held_out"]}))
+        copied = learn(task, folder, arguments, **settings)
+    counts = copied.card["held_out_counts"]
+    print(json.dumps({"folder": str(folder), "function": copied.name, "held_out_counts": counts}))
 
 
 def call_command(arguments: argparse.Namespace) -> None:
@@ -220,75 +217,48 @@ def call_command(arguments: argparse.Namespace) -> None:
         # Every byte reaches the copy: what is no UTF-8 is refused for that, and "\n" alone ends a line.
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
     lines = iter(arguments.text or (line.removesuffix("\n") for line in sys.stdin))
-    # A person who types wants each answer at once; a pipe wants batches.
+    # A person who types needs each answer at once; a pipe is faster in batches.
     while texts := list(itertools.islice(lines, 1 if sys.stdin.isatty() else 256)):
-        refusals = [copied.refusal(text) for text in texts]
-        usable = [text for text, refusal in zip(texts, refusals, strict=True) if refusal is None]
-        # An inverse answers with its certificate.
-        predictions = iter(copied(usable) if copied.certifies else copied.predict(usable))
-        for text, refusal in zip(texts, refusals, strict=True):
-            record = {"error": refusal} if refusal else vars(next(predictions))
-            print(json.dumps({"input": text} | record), flush=True)
+        for text, prediction in zip(texts, copied.predict_all(texts), strict=True):
+            print(json.dumps({"input": text} | vars(prediction)), flush=True)
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
     from urlseq import load
-    from urlseq.evaluate import attempt
-    from urlseq.functions import INVERSE_OF, function_named
-    from urlseq.sources import read_texts
+    from urlseq.sources import read_inputs
+    from urlseq.vectorize import invalid_reason
 
-    function = function_named(arguments.function) if arguments.function else None
-    copied = load(arguments.copy, function)
+    copied = load(arguments.copy, function_named(arguments.function) if arguments.function else None)
     if copied.function is None:
-        raise ValueError(
-            f"{arguments.copy} says that it copies {copied.card['function']!r}. "
-            f"If you trust it, say --function {copied.card['function'].removeprefix(INVERSE_OF)}."
-        )
-    longest = min(arguments.max_bytes or copied.max_bytes, copied.max_bytes)
-    texts = read_texts(arguments.file)
-    usable = [
-        text for text in texts if len(text.encode("utf-8", "replace")) <= longest and copied.refusal(text) is None
-    ]
-    evaluation = copied.evaluate(usable)
+        name = copied.card["task"]["function"]
+        raise NoFunction(f"{arguments.copy} is a copy of {copied.name!r}. If you trust it, add --function {name}.")
+    longest = min(arguments.max_input_bytes or copied.max_input_bytes, copied.max_input_bytes)
+    inputs = read_inputs(arguments.file)
+    evaluation = copied.evaluate([text for text in inputs if not invalid_reason(text, longest)])
     if arguments.json:
         print(json.dumps(evaluation.counts))
         return
-    print(f"{evaluation}; {len(texts) - len(usable):,} of {len(texts):,} inputs left out.")
-    for mistake in evaluation.mistakes()[: arguments.mistakes]:
-        print(attempt(*mistake))
+    print(f"{evaluation}; {len(inputs) - len(evaluation.inputs):,} of {len(inputs):,} inputs left out.")
+    show_mistakes(evaluation, arguments.mistakes)
 
 
-def folder_for(arguments: argparse.Namespace, copy: str) -> Path:
-    """A folder of the copy's own name for what is made of it; `.` has the name of where one is."""
-    return arguments.folder / os.path.basename(os.path.abspath(copy))
-
-
-def export_command(arguments: argparse.Namespace) -> None:
+def write_command(arguments: argparse.Namespace) -> None:
+    """Writes each copy into a folder of its own name: an export, or a new version for TensorFlow Serving."""
     from urlseq import load
-    from urlseq.export import HOW_TO_CHECK, MANIFEST, export
-    from urlseq.sources import read_texts
+    from urlseq.export import MANIFEST, export
+    from urlseq.export.serving import add_version
+    from urlseq.sources import read_inputs
 
-    texts = read_texts(arguments.inputs) if arguments.inputs else None
+    inputs = read_inputs(arguments.inputs) if arguments.inputs else None
     for name in arguments.copy:
-        folder = folder_for(arguments, name)
+        folder = arguments.folder / os.path.basename(os.path.abspath(name))  # `.` has the name of the current folder
         with quiet():
-            export(load(name), folder, texts, precision=arguments.precision)
-        manifest = json.loads((folder / MANIFEST).read_text())
-        if not manifest["checked"]["tensorflowjs"]:
-            print(f"{folder}: the TensorFlow.js model is not checked. {HOW_TO_CHECK}", file=sys.stderr)
-        print(json.dumps({"folder": str(folder), "checked": manifest["checked"]}), flush=True)
-
-
-def serve_command(arguments: argparse.Namespace) -> None:
-    from urlseq import load
-    from urlseq.serving import add_version
-    from urlseq.sources import read_texts
-
-    texts = read_texts(arguments.inputs) if arguments.inputs else None
-    for name in arguments.copy:
-        with quiet():
-            path = add_version(load(name), folder_for(arguments, name), texts, version=arguments.version)
-        print(json.dumps({"folder": str(path)}), flush=True)
+            if "version" in arguments:
+                record = {"folder": str(add_version(load(name), folder, inputs, version=arguments.version))}
+            else:
+                path = export(load(name), folder, inputs, precision=arguments.precision)
+                record = {"folder": str(path), "checked": json.loads((path / MANIFEST).read_text())["checked"]}
+        print(json.dumps(record), flush=True)
 
 
 if __name__ == "__main__":

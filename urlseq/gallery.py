@@ -1,7 +1,6 @@
 """Functions to copy, each with inputs that suit it: the standard library's, everyday ones, and two hopeless ones."""
 
 import dataclasses
-import datetime
 import html
 import ipaddress
 import json
@@ -9,35 +8,27 @@ import os.path
 import random
 import shlex
 import zlib
+from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from urllib.parse import parse_qs, quote
 
-from urlseq import inputs, sampler
-from urlseq.functions import Function
-from urlseq.sampler import Sampler
-
-DAY = datetime.timedelta(days=1)
+from urlseq import samplers
+from urlseq.samplers import symbol
+from urlseq.samplers.noise import edit
+from urlseq.sampling import Sampler
+from urlseq.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A function of the gallery; as `inverse`, its inverse is learned, from what it makes of the inputs.
+    """A task of the gallery, and the fields of `Training` that suit it.
 
-    Large steps forget what comes up rarely: where there are many facts to learn, the learning rate is lower. Where
-    the inputs to learn from have something rare made common, `measured_on` has the ordinary ones.
+    Where the inputs to learn from have something rare made common, `measured_on` has the ordinary ones.
     """
 
-    function: Function
-    inputs: Sampler
-    max_bytes: int
-    examples: int = 64_000
-    inverse: bool = False
-    batch_size: int = 32
-    learning_rate: float = 1.2e-2
+    task: Task
+    training: dict
     measured_on: Sampler | None = None
-
-
-# ---------------------------------------------------------------- functions that are no one-word names
 
 
 def hex_of_number(text: str) -> str:
@@ -57,7 +48,7 @@ def full_address(text: str) -> str:
 
 
 def date_parts(text: str) -> list[int]:
-    return list(datetime.datetime.fromisoformat(text).timetuple()[:5])
+    return list(datetime.fromisoformat(text).timetuple()[:5])
 
 
 def roman(text: str) -> str:
@@ -80,104 +71,94 @@ def checksum(text: str) -> str:
 
 def my_date_format(text: str) -> str:
     """A date for humans who like hexadecimal: `Wednesday, 9 September 1998, 7:05` has 0x9, 0x7ce and 0x7:0x05."""
-    moment = datetime.datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
     return f"{moment:%A}, {moment.day:x} {moment:%B} {moment.year:x}, {moment.hour:x}:{moment.minute:02x}"
 
 
 def seconds_in_hex(text: str) -> str:
     """The seconds since 1970 in hexadecimal, as a computer's clock counts them, in UTC."""
-    moment = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC)
+    moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
     return f"{int(moment.timestamp()):x}"
 
 
 def days_off(answer: str, date: str) -> float:
     """How far from a date the text of an answer is, in days; a century for what is no date at all."""
     try:
-        return abs((datetime.datetime.fromisoformat(json.loads(answer)) - datetime.datetime.fromisoformat(date)) / DAY)
+        return abs((datetime.fromisoformat(json.loads(answer)) - datetime.fromisoformat(date)) / timedelta(days=1))
     except (TypeError, ValueError):
         return 36_525.0
 
 
-# ---------------------------------------------------------------- inputs that only they need
-
-
 def shell_command(rng: random.Random) -> str:
     """A few words, some of them quoted in one of the shell's ways, and some quotes that are never closed."""
-    words = []
+    any_word, words = symbol("text word"), []
     for _ in range(rng.randint(1, 4)):
-        word = rng.choice([inputs.word, inputs.word, sampler.number])(rng)
-        inner = f"{word}{rng.choice(['', ' ', '  ', '$', '-'])}{inputs.word(rng) if rng.random() < 0.5 else ''}"
+        word = rng.choice([any_word, any_word, symbol("number")])(rng)
+        inner = f"{word}{rng.choice(['', ' ', '  ', '$', '-'])}{any_word(rng) if rng.random() < 0.5 else ''}"
         forms = [word, word, f"--{word}", f"'{inner}'", f'"{inner}"', f"{word}\\ {word[:3]}", f"{word}='{inner}'"]
         words.append(rng.choice(forms))
     line = rng.choice([" ", " ", "  "]).join(words)
-    return line if rng.random() < 0.8 else sampler.edited(rng, line)
+    return line if rng.random() < 0.8 else edit(rng, line)
 
 
 def mail_address(rng: random.Random) -> str:
-    """An address with a name or without, the name with quotes or without, and some with a slip of the pen."""
-    user = rng.choice(
-        [inputs.word(rng), f"{inputs.word(rng)}.{inputs.word(rng)}", f"{inputs.word(rng)}+{rng.random():.2}"]
-    )
-    address = f"{user.lower()}@{sampler.host_name(rng)}"
-    name = " ".join(inputs.word(rng).capitalize() for _ in range(rng.randint(1, 3)))
-    turned = f"{inputs.word(rng).capitalize()}, {inputs.word(rng).capitalize()}"
-    forms = [address, f"<{address}>", f"{name} <{address}>", f'"{turned}" <{address}>', f"{address} ({name})"]
-    made = rng.choice(forms)
-    return made if rng.random() < 0.8 else sampler.edited(rng, made)
+    """An address with a name or without, the name with quotes or without, and some with typing errors."""
+    word = symbol("text word")
+    user = rng.choice([word(rng), f"{word(rng)}.{word(rng)}", f"{word(rng)}+{rng.random():.2}"])
+    address = f"{user.lower()}@{symbol('host name')(rng)}"
+    name = " ".join(word(rng).capitalize() for _ in range(rng.randint(1, 3)))
+    last_first = f"{word(rng).capitalize()}, {word(rng).capitalize()}"
+    forms = [address, f"<{address}>", f"{name} <{address}>", f'"{last_first}" <{address}>', f"{address} ({name})"]
+    form = rng.choice(forms)
+    return form if rng.random() < 0.8 else edit(rng, form)
 
 
 def file_path(rng: random.Random) -> str:
-    """A path from the root or from where one is."""
-    path = sampler.path(rng)
-    return path if rng.random() < 0.5 else path.lstrip("/")
+    """An absolute or a relative path."""
+    return symbol("path" if rng.random() < 0.5 else "rootless path")(rng)
 
 
 def ip_address(rng: random.Random) -> str:
-    return sampler.ipv6(rng, slips=0).strip("[]") if rng.random() < 0.8 else sampler.ipv4(rng)
+    """An address of version 6, or, one in five, of version 4."""
+    return symbol("ipv6 address" if rng.random() < 0.8 else "ipv4")(rng)
 
 
 # The letters of Latin, Greek, Cyrillic and Armenian that have a capital. That Ћ is the one of ћ is a fact that no other
 # letter teaches, so `title` has to meet each of them.
-CASED = "".join(chr(code) for code in range(0x80, 0x590) if chr(code).lower() != chr(code).upper())
+LETTERS = "".join(chr(code) for code in range(0x80, 0x590) if chr(code).lower() != chr(code).upper())
+CASED = samplers.text(24, "'-._" * (len(LETTERS) // 4) + LETTERS)
 
 # The first month and the first years again: what is near zero teaches the arithmetic of what is far from it.
-SINCE_1970 = inputs.mixture(
-    inputs.dates("1970-01-01", "2038-01-18"),
-    inputs.dates("1970-01-01", "1973-12-31"),
-    inputs.dates("1970-01-01", "1970-01-31"),
+MOMENTS = samplers.mixture(
+    samplers.dates("1970-01-01", "2038-01-18"),
+    samplers.dates("1970-01-01", "1973-12-31"),
+    samplers.dates("1970-01-01", "1970-01-31"),
     weights=[6, 3, 1],
 )
+TWO_BYTES, TWO_NUMBERS = samplers.numbers(0, 2**16), samplers.arguments(*[samplers.numbers(0, 1000)] * 2)
+TWO_CENTURIES = samplers.dates("1900-01-01", "2100-12-31")
+
+
+def entry(task: Task, examples: int, learning_rate: float = 1.2e-2, batch_size: int = 32, **fields) -> Entry:
+    """An entry with these settings. Large steps forget rare facts: where there are many, the learning rate is lower."""
+    return Entry(task, {"examples": examples, "learning_rate": learning_rate, "batch_size": batch_size}, **fields)
+
 
 GALLERY = {
-    "hex": Entry(hex_of_number, inputs.numbers(0, 2**16), 5, 1_500_000, batch_size=256),
-    "hex_of_text": Entry(hex_of_text, inputs.text(20), 20),
-    "html_escape": Entry(html.escape, inputs.text(24), 24, 128_000, learning_rate=5e-3),
-    "quote": Entry(quote, inputs.text(24, "/ ?&=#~-_.%"), 24, 96_000),
-    "parse_qs": Entry(parse_qs, sampler.query, 48, 160_000, learning_rate=5e-3),
-    "shlex_split": Entry(shlex.split, shell_command, 48, 160_000, learning_rate=5e-3),
-    "parseaddr": Entry(parseaddr, mail_address, 48, 160_000, learning_rate=5e-3),
-    "splitext": Entry(os.path.splitext, file_path, 48, 128_000),
-    "title": Entry(
-        title,
-        inputs.text(24, "'-._" * (len(CASED) // 4) + CASED),
-        24,
-        320_000,
-        learning_rate=4e-3,
-        measured_on=inputs.text(24, "'-._"),
-    ),
-    "full_address": Entry(full_address, ip_address, 40, 160_000, learning_rate=5e-3),
-    "date_parts": Entry(date_parts, inputs.dates("1900-01-01", "2100-12-31"), 16, 32_000),
-    "roman": Entry(roman, inputs.numbers(1, 4000), 4, 96_000),
-    "total": Entry(
-        total, inputs.arguments(inputs.numbers(0, 1000), inputs.numbers(0, 1000)), 13, 512_000, batch_size=256
-    ),
-    "checksum": Entry(checksum, inputs.numbers(0, 2**16), 5, 32_000),
-    "dates_in_hex": Entry(
-        my_date_format,
-        inputs.dates("1900-01-01", "2100-12-31"),
-        40,
-        96_000,
-        inverse=True,
-    ),
-    "seconds_in_hex": Entry(seconds_in_hex, SINCE_1970, 8, 1_500_000, inverse=True, batch_size=256),
+    "hex": entry(Task(hex_of_number, TWO_BYTES, max_input_bytes=5), 1_500_000, batch_size=256),
+    "hex_of_text": entry(Task(hex_of_text, samplers.text(20), max_input_bytes=20), 64_000),
+    "html_escape": entry(Task(html.escape, samplers.text(24), max_input_bytes=24), 128_000, 5e-3),
+    "quote": entry(Task(quote, samplers.text(24, "/ ?&=#~-_.%"), max_input_bytes=24), 96_000),
+    "parse_qs": entry(Task(parse_qs, symbol("query"), max_input_bytes=48), 160_000, 5e-3),
+    "shlex_split": entry(Task(shlex.split, shell_command, max_input_bytes=48), 160_000, 5e-3),
+    "parseaddr": entry(Task(parseaddr, mail_address, max_input_bytes=48), 160_000, 5e-3),
+    "splitext": entry(Task(os.path.splitext, file_path, max_input_bytes=48), 128_000),
+    "title": entry(Task(title, CASED, max_input_bytes=24), 320_000, 4e-3, measured_on=samplers.text(24, "'-._")),
+    "full_address": entry(Task(full_address, ip_address, max_input_bytes=40), 160_000, 5e-3),
+    "date_parts": entry(Task(date_parts, TWO_CENTURIES, max_input_bytes=16), 32_000),
+    "roman": entry(Task(roman, samplers.numbers(1, 4000), max_input_bytes=4), 96_000),
+    "total": entry(Task(total, TWO_NUMBERS, max_input_bytes=13), 512_000, batch_size=256),
+    "checksum": entry(Task(checksum, TWO_BYTES, max_input_bytes=5), 32_000),
+    "dates_in_hex": entry(Task(inverse=my_date_format, inputs=TWO_CENTURIES, max_input_bytes=40), 96_000),
+    "seconds_in_hex": entry(Task(inverse=seconds_in_hex, inputs=MOMENTS, max_input_bytes=8), 1_500_000, batch_size=256),
 }

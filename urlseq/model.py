@@ -1,7 +1,7 @@
 """The one architecture: byte embeddings, an LSTM encoder and an LSTM decoder, attention between them.
 
-Only Keras layers and `keras.ops`, so that any of Keras' backends trains it. The layers have names, by which
-`decode.py` finds their weights.
+Only Keras layers and `keras.ops`, so that any of Keras' backends trains it. The layers' names are part of the file
+format: by them `store.py` and `decoding.py` find the weights.
 """
 
 import dataclasses
@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from urlseq.errors import InvalidSetting
 from urlseq.vectorize import PADDING, VOCABULARY
 
 
@@ -26,22 +27,22 @@ class Architecture:
     heads: int = 4
     hidden: int = 128
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.attention % (2 * self.heads) or self.units % (2 * self.heads):
-            raise ValueError(f"Units and attention have to be multiples of twice the {self.heads} heads: {self}.")
+            raise InvalidSetting(f"Units and attention have to be multiples of twice the {self.heads} heads: {self}.")
 
 
-def build_model(architecture: Architecture = Architecture()) -> keras.Model:
+def build_model(architecture: Architecture | None = None) -> keras.Model:
     """A model from `encoder_input` [batch, in] and `decoder_input` [batch, out] to logits [batch, out, VOCABULARY].
 
     The decoder never sees the encoder's state: all that it learns of the input comes through attention. So
     encoder and decoder run side by side in training, and a new input costs the decoder nothing.
     """
-    size = architecture
+    size = architecture or Architecture()
     encoder_input = layers.Input((None,), dtype="int32", name="encoder_input")
     decoder_input = layers.Input((None,), dtype="int32", name="decoder_input")
 
-    # The encoder reads the text from both ends. Its mask-free LSTMs are the ones that run fast everywhere.
+    # The encoder goes through the input from both ends. LSTMs without a mask are fast everywhere.
     embedded = layers.Embedding(VOCABULARY, size.embedding, name="input_embedding")(encoder_input)
     forward = layers.LSTM(size.units // 2, return_sequences=True, name="forward_encoder")(embedded)
     reverse = ReverseText(name="reverse")
@@ -68,23 +69,23 @@ class ReverseText(layers.Layer):
     def call(self, inputs):
         values, tokens = inputs  # [batch, time, width], [batch, time]
         lengths = ops.sum(ops.cast(ops.not_equal(tokens, PADDING), "int32"), axis=1, keepdims=True)
-        places = ops.arange(ops.shape(tokens)[1])[None, :]
-        sources = ops.where(places < lengths, lengths - 1 - places, places)  # [batch, time]
+        positions = ops.arange(ops.shape(tokens)[1])[None, :]
+        sources = ops.where(positions < lengths, lengths - 1 - positions, positions)  # [batch, time]
         return ops.take_along_axis(values, sources[:, :, None], axis=1)
 
 
 class RotaryAttention(layers.Layer):
-    """Dot-product attention, masked on padding, by several heads that know how far apart two places are.
+    """Dot-product attention with a mask on padding, by several heads, with rotary positions.
 
-    Queries and keys are turned by an angle that grows with their place, so their product depends on content
+    Queries and keys are rotated by an angle that grows with their position, so their product depends on content
     and on distance. Content alone can't tell the two halves of `tictac-tictac` apart; distance can.
     Source: Su et al., RoFormer, 2021 (arXiv:2104.09864).
 
-    A single head soon settles on one place, such as the end mark, whose state knows a bit of all the text, and then
+    A single head soon settles on one position, such as EOS, whose state knows a bit of all the text, and then
     hardly ever learns to look anywhere else. Of several, some find where to look while another does that.
     Source: Vaswani et al., Attention is all you need, 2017 (arXiv:1706.03762).
 
-    What a head fetches is its share of the state at a place, and the bare byte that stands there, easy to copy.
+    A head's values are its share of the state at a position, and the embedding of the byte there, easy to copy.
     """
 
     def __init__(self, heads: int = 4, **settings):
@@ -113,13 +114,13 @@ class RotaryAttention(layers.Layer):
 
 
 def frequencies(width: int) -> np.ndarray:
-    """Radians per place for each pair of a vector's `width` numbers, float32 [width / 2]: from 1 down to 1/1000."""
+    """Radians per position for each pair of a vector's `width` numbers, float32 [width / 2]: from 1 down to 1/1000."""
     pairs = width // 2
     return (1000.0 ** (-np.arange(pairs) / pairs)).astype(np.float32)
 
 
 def rotate(vectors):
-    """Vectors [..., time, width] with each pair (i, i + width / 2) turned by its place times its frequency."""
+    """Vectors [..., time, width], each pair (i, i + width / 2) rotated by its position times its frequency."""
     pairs = vectors.shape[-1] // 2
     angles = ops.cast(ops.arange(ops.shape(vectors)[-2]), "float32")[:, None] * frequencies(2 * pairs)  # [time, pairs]
     cosine, sine = ops.cast(ops.cos(angles), vectors.dtype), ops.cast(ops.sin(angles), vectors.dtype)
@@ -127,62 +128,18 @@ def rotate(vectors):
     return ops.concatenate([first * cosine - second * sine, first * sine + second * cosine], axis=-1)
 
 
-# ---------------------------------------------------------------- what training follows
-
-
 def masked_crossentropy(target, logits):
     """Mean cross-entropy, in nats a byte, over the bytes of `target` [batch, out]; padding does not count."""
-    return weighted_crossentropy(target, logits, ops.cast(ops.not_equal(target, PADDING), "float32"))
-
-
-def capped_crossentropy(target, logits):
-    """Mean cross-entropy in which padding counts, too, but for no more than half of the whole weight."""
-    return weighted_crossentropy(target, logits, capped_weights(target))
-
-
-def capped_weights(target):
-    """1 for each byte; for each place of padding 1 as well, or less where padding is in the majority."""
-    text = ops.cast(ops.not_equal(target, PADDING), "float32")
-    bytes_, padding = ops.sum(text), ops.sum(1 - text)
-    return text + (1 - text) * ops.minimum(1.0, bytes_ / ops.maximum(padding, 1.0))
-
-
-def weighted_crossentropy(target, logits, weights):
     losses = keras.losses.sparse_categorical_crossentropy(target, logits, from_logits=True)
-    return ops.sum(losses * weights) / ops.sum(weights)
+    mask = ops.cast(ops.not_equal(target, PADDING), "float32")
+    return ops.sum(losses * mask) / ops.sum(mask)
 
 
 def exact_match(target, logits):
-    """1 for each row whose every byte is the most probable one, else 0, float32 [batch].
+    """1 for each row in which every byte is the most probable one, else 0, float32 [batch].
 
-    Under teacher forcing, and yet the greedy answer's exact match: if each byte is right given the right ones
+    Under teacher forcing, and yet the greedy answer's exact match: if each byte is correct given the correct ones
     before it, greedy decoding writes just these bytes; and at the first wrong one both are wrong.
     """
-    right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), target.dtype), target)
-    return ops.cast(ops.all(ops.logical_or(right, ops.equal(target, PADDING)), axis=-1), "float32")
-
-
-# ---------------------------------------------------------------- cuDNN
-
-
-def cudnn_obstacles(layer: layers.LSTM, masked: bool = False, right_padded: bool = True) -> list[str]:
-    """Why this LSTM would not run on cuDNN, a GPU's fast road; an empty list where it would.
-
-    On this road an LSTM is about an order of magnitude faster. Keras takes it by itself and says nothing when
-    it does not.
-    """
-    checks = [
-        (keras.activations.serialize(layer.activation) == "tanh", "its activation is not tanh"),
-        (keras.activations.serialize(layer.recurrent_activation) == "sigmoid", "its gates' activation is not sigmoid"),
-        (layer.use_bias, "it has no bias"),
-        (not layer.unroll, "it is unrolled"),
-        (not layer.recurrent_dropout, "it drops out recurrent values"),
-        (layer.use_cudnn is not False, "use_cudnn=False was asked for"),
-        (not masked or right_padded, "its mask has padding on the left"),
-    ]
-    return [reason for holds, reason in checks if not holds]
-
-
-def has_gpu() -> bool:
-    """Whether Keras puts its tensors on a GPU. Each backend has its own words for one, all have "cpu" for the other."""
-    return "cpu" not in str(ops.convert_to_tensor(0.0).device).lower()
+    correct = ops.equal(ops.cast(ops.argmax(logits, axis=-1), target.dtype), target)
+    return ops.cast(ops.all(ops.logical_or(correct, ops.equal(target, PADDING)), axis=-1), "float32")

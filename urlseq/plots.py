@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from urlseq.evaluate import Evaluation, risk_coverage
+from urlseq.evaluation import Evaluation
+from urlseq.report import risk_coverage
 
 
 def learning_curve(history: Sequence[dict], axes: Axes | None = None) -> Axes:
@@ -25,7 +26,7 @@ def learning_curve(history: Sequence[dict], axes: Axes | None = None) -> Axes:
 
 
 def attention_heatmap(text: str, answer: str, attention: np.ndarray, axes: Axes | None = None) -> Axes:
-    """How much each byte of the answer (rows) attends to each byte of the input (columns); ■ is the end mark."""
+    """How much each byte of the answer (rows) attends to each byte of the input (columns); ■ is EOS."""
     columns, rows = ([*map(letter, part.encode()), "■"] for part in (text, answer))
     axes = axes or plt.subplots(figsize=(1 + len(columns) * 0.16, 1 + len(rows) * 0.16))[1]
     axes.imshow(attention[: len(rows), : len(columns)], cmap="Blues", vmin=0, vmax=1)
@@ -45,7 +46,7 @@ def letter(byte: int) -> str:
 def risk_coverage_curve(evaluation: Evaluation, threshold: float, axes: Axes | None = None) -> Axes:
     """The share of wrong answers among the surest ones, against how many of these are kept."""
     axes = axes or plt.subplots(figsize=(7, 3.5))[1]
-    coverage, risk = risk_coverage(evaluation.confidence, evaluation.right)
+    coverage, risk = risk_coverage(evaluation.confidence, evaluation.correct)
     axes.plot(coverage, risk)
     kept = float((evaluation.confidence >= threshold).mean())
     label = f"trusted: confidence at least {threshold:.3f}" if kept else "none is trusted"
@@ -59,7 +60,7 @@ def risk_coverage_curve(evaluation: Evaluation, threshold: float, axes: Axes | N
 
 
 def padding_weights(weights: np.ndarray, axes: Axes | None = None) -> Axes:
-    """How much each place of a batch counts in a loss [batch, out]: white is nothing, dark is all."""
+    """How much each position of a batch counts in a loss [batch, out]: white is nothing, dark is all."""
     axes = axes or plt.subplots(figsize=(8, 2.5))[1]
     axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     axes.set(xlabel="time step", ylabel="row of the batch")

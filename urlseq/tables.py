@@ -1,259 +1,241 @@
-"""Parquet tables of URLs, wherever they lie: on the disk, on S3, behind HTTPS. Arrow reads them; no Spark is needed.
+"""Parquet tables of URLs on the disk, on S3 or behind HTTPS, such as web archives' indexes, read with Arrow.
 
-The columnar indexes of web archives are such tables: a row for each captured URL, sorted by host, in files (parts)
-of a gigabyte that consist of row groups. Only the columns and the row groups that are asked for are read.
+A table is a list of its files, as Arrow's fragments; only the columns and row groups that are asked for are read.
 """
 
 import bisect
-import dataclasses
-import functools
+import contextlib
 import gzip
 import itertools
 import os
 import random
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.fs
-import pyarrow.parquet as pq
+from pyarrow.dataset import ParquetFileFormat, ParquetFileFragment
 
-from urlseq.files import beside
-from urlseq.functions import LabelledText
-from urlseq.sampler import LOWER, SECOND_LEVEL, characters, host_name, is_held_out, urls
+from urlseq.errors import BadSource, MissingColumns, MissingPackage, MissingSource, PrivateSource, Unreachable
+from urlseq.sampling import LabelledInput, is_held_out
 
-COMMON_CRAWL = "https://data.commoncrawl.org"
-# Rows drawn from one row group before another one is chosen.
-PAGE_ROWS = 8192
-# After so many pages in a row without a text there is hardly any in the table.
-EMPTY_PAGES = 1000
-# The End-of-Term archive's columns. Common Crawl's index has two more, and its partitions only in its paths.
-PARTS_OF_HOST = [f"url_host_{place}_last_part" for place in ("2nd", "3rd", "4th", "5th")]
-TEXTS_BEFORE = ["url_surtkey", "url", "url_host_name", "url_host_tld", *PARTS_OF_HOST, "url_host_registry_suffix",
-                "url_host_registered_domain", "url_host_private_suffix", "url_host_private_domain",
-                "url_host_name_reversed", "url_protocol"]  # fmt: skip
-TEXTS_AFTER = ["content_digest", "content_mime_type", "content_mime_detected", "content_charset",
-               "content_languages", "warc_filename"]  # fmt: skip
-SCHEMA = pa.schema(
-    [(name, pa.string()) for name in TEXTS_BEFORE]
-    + [("url_port", pa.int32()), ("url_path", pa.string()), ("url_query", pa.string())]
-    + [("fetch_time", pa.timestamp("us", "UTC")), ("fetch_status", pa.int16())]
-    + [(name, pa.string()) for name in TEXTS_AFTER]
-    + [("warc_record_offset", pa.int32()), ("warc_record_length", pa.int32())]
-    + [(name, pa.string()) for name in ("warc_segment", "crawl", "subset")]
-)
+PAGE_ROWS = 8192  # the rows drawn from one row group before another one is chosen
+EMPTY_PAGES = 1000  # after so many pages in a row without an input there is hardly any in the table
+# Words in the errors of Arrow and of Java, and the error that each of them stands for.
+TRACES = [
+    ("NoSuchBucket|UnknownStoreException|NO_SUCH_BUCKET", MissingSource, "There is no bucket {bucket}."),
+    ("AccessDenied|Status Code: 403|ACCESS_DENIED", PrivateSource, "{bucket} is private: it refuses anonymous "
+     "readers. Where you have an account: anonymous=False."),
+    ("PATH_NOT_FOUND|FileNotFoundException|Path does not exist", MissingSource, "There is no table {path}."),
+    ("UNABLE_TO_INFER_SCHEMA", MissingSource, "There is no parquet file in {path}."),
+    ("No FileSystem for scheme|S3AFileSystem not found", MissingSource, "This session has no S3 support, for {path}."),
+    ("UnknownHost|Connection refused|ConnectException|connect timed out|Unable to execute HTTP|not an S3|"
+     "Status Code: 400|XmlParse|AWSS3IOException|AWSServiceIOException|AWS Error [A-Z_]+", Unreachable,
+     "No S3 server answers for {bucket} ({word}): is there a network, and is the endpoint right?"),
+]  # fmt: skip
+Table = list[ParquetFileFragment]  # the files of a table, in order
 
 
-class MissingColumns(ValueError):
-    """A table without the columns that are wanted; the message names them and those that it has."""
+@contextlib.contextmanager
+def translate_errors(path: str, kinds: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
+    """Makes one line of a page of Java's or Amazon's words about a table that can't be read, by `TRACES`."""
+    bucket = re.sub(r"^(\w+://[^/]+).*", r"\1", path)
+    try:
+        yield
+    except kinds as error:
+        for pattern, kind, message in TRACES:
+            if found := re.search(pattern, str(error)):
+                raise kind(message.format(path=path, bucket=bucket, word=found[0])) from None
+        raise
 
 
-def check_columns(wanted: Sequence[str], names: Sequence[str], where: str) -> None:
-    if missing := [name for name in wanted if name not in names]:
-        raise MissingColumns(f"{where} has no column {', '.join(missing)}; it has {', '.join(names)}.")
-
-
-# ---------------------------------------------------------------- where tables lie
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """The files of a table, in order, and how to open one of them for reading at any place."""
-
-    paths: Sequence[str]
-    open: Callable[[str], Any]
-
-    def __post_init__(self):
-        if not self.paths:
-            raise FileNotFoundError("There is no parquet file in this table.")
-
-    def parquet(self, path: str) -> pq.ParquetFile:
-        return patiently(lambda: pq.ParquetFile(self.open(path)), path)
-
-
-def local_parts(path: str | Path) -> Parts:
-    """A parquet file, or all those in a folder and in the folders within."""
+def local_table(path: str | Path) -> Table:
+    """A parquet file, or all those in a folder and in the folders within. Raises MissingSource."""
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"There is no table {path}.")
+        raise MissingSource(f"There is no table {path}.")
     found = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    return Parts([str(part) for part in found], lambda name: pa.OSFile(name))
+    return fragments([str(part) for part in found], pyarrow.fs.LocalFileSystem(), str(path))
 
 
-def s3_parts(path: str, anonymous: bool = True, region: str = "us-east-1", endpoint: str | None = None) -> Parts:
-    """The parquet files below `s3://bucket/folder`; without `anonymous` by the account that is configured.
+def s3_table(path: str, anonymous: bool = True, region: str = "us-east-1", endpoint: str | None = None) -> Table:
+    """The parquet files below `s3://bucket/folder`, as anyone or, without `anonymous`, by the configured account.
 
-    Raises PermissionError where the bucket refuses, FileNotFoundError where it or the folder is missing.
+    Raises PrivateSource, MissingSource, and Unreachable.
     """
     scheme, _, address = (endpoint or "https://").rpartition("://")
     filesystem = pyarrow.fs.S3FileSystem(
         anonymous=anonymous, region=region, endpoint_override=address or None, scheme=scheme or "https"
     )
-    bucket_path = path.split("://")[-1].rstrip("/")
-    try:
-        found = filesystem.get_file_info(pyarrow.fs.FileSelector(bucket_path, recursive=True))
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) or "NO_SUCH_BUCKET" in str(error):
-            raise FileNotFoundError(f"There is no bucket or folder {path}.") from None
-        if "ACCESS_DENIED" in str(error):
-            raise PermissionError(f"{path} is private: it refuses anonymous readers.") from None
-        raise ConnectionError(f"No S3 server answers for {path}: {error}") from None
-    return Parts(sorted(info.path for info in found if info.path.endswith(".parquet")), filesystem.open_input_file)
+    with translate_errors(path):
+        found = filesystem.get_file_info(pyarrow.fs.FileSelector(path.split("://")[-1].rstrip("/"), recursive=True))
+    return fragments(sorted(info.path for info in found if info.path.endswith(".parquet")), filesystem, path)
 
 
-def common_crawl_parts(crawl: str, server: str = COMMON_CRAWL) -> Parts:
-    """The parts of one crawl, such as `CC-MAIN-2025-33`, in Common Crawl's index over HTTPS, without an account.
+def common_crawl_table(crawl: str, server: str = "https://data.commoncrawl.org") -> Table:
+    """One crawl, such as `CC-MAIN-2025-33`, in Common Crawl's index over HTTPS, which needs no account.
 
-    The server lists no folders, but it has a file with the names of the parts. It limits its readers' rate.
+    The server lists no folders, but it has a file with the names. It limits its readers' rate. Raises Unreachable.
     """
     filesystem = http_filesystem()
     listing = f"{server}/crawl-data/{crawl}/cc-index-table.paths.gz"
-    names = gzip.decompress(patiently(lambda: filesystem.cat_file(listing), listing)).decode().split()
-    return Parts([f"{server}/{name}" for name in names if "/subset=warc/" in name], filesystem.open)
+    names = gzip.decompress(with_retries(lambda: filesystem.cat_file(listing), listing)).decode().split()
+    return http_table([f"{server}/{name}" for name in names if "/subset=warc/" in name])
 
 
-def http_filesystem():
-    """Opens addresses as files that can be read at any place: each read is one range request."""
+def http_table(addresses: Sequence[str]) -> Table:
+    """The parquet files at these addresses, of which parts are read by range requests. Raises MissingPackage."""
+
+    class Handler(pyarrow.fs.FSSpecHandler):
+        def open_input_file(self, path: str) -> pa.PythonFile:  # Arrow's takes a busy server for a missing file
+            return pa.PythonFile(self.fs.open(path, mode="rb"), mode="r")
+
+    return fragments(addresses, pyarrow.fs.PyFileSystem(Handler(http_filesystem())), "this list of addresses")
+
+
+def http_filesystem() -> Any:
+    """fsspec's, without read-ahead: Arrow asks for whole column chunks, and each read is one range request."""
     try:
         from fsspec.implementations.http import HTTPFileSystem
     except ImportError as error:
-        raise ModuleNotFoundError(f"HTTPS needs two packages more ({error}): pip install fsspec aiohttp") from None
-    # No read-ahead: Arrow knows what it wants, and asks for a column chunk as a whole.
+        raise MissingPackage(f"HTTPS needs two packages more ({error}): pip install fsspec aiohttp") from None
     return HTTPFileSystem(cache_type="none")
 
 
-def patiently(read: Callable[[], Any], address: str, tries: int = 6, first_wait: float = 1.0):
-    """What `read` returns. Where the server says "not now" (403, 429, 503) or breaks off, it is asked again, later
-    and later.
+def fragments(paths: Sequence[str], filesystem: pyarrow.fs.FileSystem, where: str) -> Table:
+    """A table of these files, none of which is opened yet. Raises MissingSource where there is none."""
+    if not paths:
+        raise MissingSource(f"There is no parquet file in {where}.")
+    return [ParquetFileFormat().make_fragment(path, filesystem) for path in paths]
 
-    Raises ConnectionError when it never has time.
+
+def with_retries(read: Callable[[], Any], address: str, tries: int = 6, first_wait: float = 1.0) -> Any:
+    """What `read` returns; where a server is busy (403, 429, 503) or breaks off, it is asked again, later and later.
+
+    Raises Unreachable when that does not help, MissingSource, and BadSource where it is damaged or no parquet file.
     """
     for attempt in range(tries):
         try:
             return read()
         except Exception as error:
-            failure, status = error, http_status(error)
-            if status not in (403, 429, 503) and not (status is None and is_broken_off(error)):
+            failure, reason = failure_of(error), str(error) or type(error).__name__
+            if not failure and isinstance(error, FileNotFoundError):
+                raise MissingSource(f"There is no file {address}.") from None
+            if not failure and (isinstance(error, pa.ArrowInvalid) or (type(error) is OSError and not error.errno)):
+                raise BadSource(f"{address} can't be read as parquet: {reason.splitlines()[0]}") from None
+            if not failure:
                 raise
         if attempt + 1 < tries:
             wait = first_wait * 2**attempt
-            said = f"answers {status}" if status else "breaks off"
-            print(f"{address} {said}; asking again in {wait:g} s.", flush=True)
+            print(f"{address} {failure} a request; asking again in {wait:g} s.", flush=True)
             time.sleep(wait)
-    if status is None:
-        said = str(failure) or type(failure).__name__
-        raise ConnectionError(f"{address} broke off each of {tries} requests: {said}") from None
-    raise ConnectionError(f"{address} answered {status} to each of {tries} requests: no such file, or a busy server.")
+    raise Unreachable(f"{address} {failure} each of {tries} requests: {reason}. Check the address, or try later.")
 
 
-def is_broken_off(error: BaseException) -> bool:
-    """Whether the connection to a server failed or stalled: Python's own, aiohttp's or that of Arrow's S3 client."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"ConnectionError", "TimeoutError", "ClientPayloadError", "ClientConnectionError"}) or (
-        isinstance(error, OSError) and "NETWORK_CONNECTION" in str(error)
-    )
+def failure_of(error: BaseException | None) -> str:
+    """Such as "answered 503 to", or "broke off", where the server may do better later; "" for any other error."""
+    while error is not None:
+        if isinstance(status := getattr(error, "status", None), int):
+            return f"answered {status} to" if status in (403, 429, 503) else ""
+        names = {kind.__name__ for kind in type(error).__mro__}
+        broken_off = names & {"ConnectionError", "TimeoutError", "ClientPayloadError", "ClientConnectionError"}
+        if broken_off or "NETWORK_CONNECTION" in str(error):  # of Arrow's S3 client
+            return "broke off"
+        error = error.__cause__ or error.__context__  # fsspec makes FileNotFoundError of all errors
+    return ""
 
 
-def http_status(error: BaseException | None) -> int | None:
-    """The status code of an HTTP error, or of the one that it came from."""
-    while error is not None and not isinstance(getattr(error, "status", None), int):
-        error = error.__cause__ or error.__context__
-    return error.status if error is not None else None
+def check_columns(columns: Sequence[str], names: Sequence[str], where: str) -> None:
+    """Raises MissingColumns where one of `columns` is not among the table's `names`."""
+    if missing := [name for name in columns if name not in names]:
+        raise MissingColumns(f"{where} has no column {', '.join(missing)}; it has {', '.join(names)}.")
 
 
-# ---------------------------------------------------------------- samples and streams
+def open_fragment(fragment: ParquetFileFragment, columns: Sequence[str]) -> ParquetFileFragment:
+    """The same file with its footer read. Raises MissingColumns, and what `with_retries` does."""
+    with_retries(fragment.ensure_complete_metadata, fragment.path)
+    check_columns(columns, fragment.physical_schema.names, fragment.path)
+    return fragment
 
 
-def sample(parts: Parts, count: int, columns: Sequence[str] = ("url",), seed: int = 0, row_groups: int = 16,
-           progress: Callable[[str], None] | None = None) -> pa.Table:  # fmt: skip
-    """`count` random rows (fewer if the row groups have fewer), drawn from row groups of parts all over the table.
+def read(fragment: ParquetFileFragment, columns: Sequence[str]) -> pa.Table:
+    return with_retries(lambda: fragment.to_table(columns=list(columns)), fragment.path)
 
-    One part of a sorted table is one corner of the web; so each row group comes from another part, as long as
-    there are any.
+
+def read_column(path: str | Path, column: str) -> list[str]:
+    """The texts in a column of a local table, without nulls. Raises MissingColumns, or BadSource if it has no texts."""
+    parts = [read(open_fragment(part, [column]), [column])[column].drop_null() for part in local_table(path)]
+    for values in parts:
+        if len(values) and not isinstance(values[0].as_py(), str):
+            raise BadSource(f"Column {column!r} of {path} holds {values.type}, not text. Convert it to text first.")
+    return [text for values in parts for text in values.to_pylist()]
+
+
+def sample(table: Table, count: int, columns: Sequence[str] = ("url",), seed: int = 0,
+           row_groups: int = 16) -> pa.Table:  # fmt: skip
+    """`count` random rows (fewer if the row groups have fewer), drawn from row groups all over the table.
+
+    As one file of a sorted table is one corner of the web, each row group comes from another, while there are any.
     """
     rng = random.Random(seed)
-    paths = rng.sample(parts.paths, min(row_groups, len(parts.paths)))
-    tables = []
-    for number, path in enumerate(itertools.islice(itertools.cycle(paths), row_groups), 1):
-        file = parts.parquet(path)
-        check_columns(columns, file.schema_arrow.names, path)
-        group = rng.randrange(file.num_row_groups)
-        read = functools.partial(file.read_row_group, group, list(columns))
-        table = patiently(read, path)
-        tables.append(table.take(rng.sample(range(len(table)), min(len(table), -(-count // row_groups)))))
-        if progress:
-            progress(f"row group {number} of {row_groups}: {len(table):,} rows of {path}")
-    table = pa.concat_tables(tables)
-    return table.take(rng.sample(range(len(table)), min(count, len(table))))
+    files = rng.sample(table, min(row_groups, len(table)))
+    pages = []
+    for file in itertools.islice(itertools.cycle(files), row_groups):
+        group = rng.randrange(open_fragment(file, columns).num_row_groups)
+        rows = read(file.subset(row_group_ids=[group]), columns)
+        pages.append(rows.take(rng.sample(range(len(rows)), min(len(rows), -(-count // row_groups)))))
+    page = pa.concat_tables(pages)
+    return page.take(rng.sample(range(len(page)), min(count, len(page))))
 
 
 class TableSampler:
-    """A sampler over a table of any size: memory holds one page of rows, and the footers of a few files.
+    """A sampler over a table of any size. Memory holds a page of rows, and 1 kB for each column of each row group.
 
-    A new random generator begins a new page: the rows of a row group, in random order. When they are used up,
-    the generator chooses another row group. So what is drawn depends on the generator alone, and as training
-    takes a new one for each chunk of batches, any chunk can be made again, at any time. For batches that are a
-    mixture, the table's rows have to be mixed, and its row groups small: `spark.write_training_table` does both.
+    A new random generator begins a new page: rows of a row group, in random order. When they are used up, it chooses
+    another row group. So what is drawn depends on the generator alone, and training can make any chunk of batches
+    again. For batches that are a mixture, `spark.write_training_table` mixes the rows and makes small row groups.
     """
 
-    def __init__(self, parts: Parts | str | Path, column: str = "url", answers: str | None = "answer"):
-        """Texts come from `column`; where the table has a column `answers`, they carry it as their answer."""
-        self.parts = parts if isinstance(parts, Parts) else local_parts(parts)
-        self.column, self.answers = column, answers
-        self.opened = functools.lru_cache(maxsize=4)(self.parts.parquet)
-        self.groups: list[tuple[str, int]] = []
-        self.rows_up_to: list[int] = []
-        for path in self.parts.paths:
-            self.add_groups(path)
+    def __init__(self, table: Table | str | Path, column: str = "url", answers: str | None = "answer"):
+        """Inputs come from `column`; where the table has a column `answers`, they carry it as their answer."""
+        files = local_table(table) if isinstance(table, str | Path) else table
+        names = open_fragment(files[0], [column]).physical_schema.names
+        self.columns = [column, answers] if answers in names else [column]
+        groups = [group for file in files for group in open_fragment(file, self.columns).split_by_row_group()]
+        self.groups = [group for group in groups if group.row_groups[0].num_rows]
+        self.rows_up_to = list(itertools.accumulate(group.row_groups[0].num_rows for group in self.groups))
+        self.folder = os.path.commonprefix([file.path for file in files]).rpartition("/")[0]
         if not self.groups:
-            raise ValueError("The table has no rows.")
-        self.rng, self.page = None, iter(())
-
-    def add_groups(self, path: str) -> None:
-        file = self.parts.parquet(path)
-        check_columns([self.column], file.schema_arrow.names, path)
-        for group in range(file.num_row_groups):
-            if rows := file.metadata.row_group(group).num_rows:
-                self.groups.append((path, group))
-                self.rows_up_to.append(rows + (self.rows_up_to[-1] if self.rows_up_to else 0))
+            raise BadSource(f"The table in {self.folder} has no rows.")
+        self.rng: random.Random | None = None
+        self.page: Iterator[str] = iter(())
 
     def __len__(self) -> int:
         return self.rows_up_to[-1]
 
     def __call__(self, rng: random.Random) -> str:
-        """The next text. Raises ValueError where page after page has none."""
+        """The next input. Raises BadSource where page after page has none."""
         if rng is not self.rng:
             self.rng, self.page = rng, iter(())
         for _ in range(EMPTY_PAGES):
             if (text := next(self.page, None)) is not None:
                 return text
-            page = self.random_page(rng)
-            self.page = self.texts(page)
-        folder = os.path.commonprefix(self.parts.paths).rpartition("/")[0]
-        raise ValueError(
-            f"Hardly any row of the table in {folder} has {' and '.join(page.column_names)}, without nulls: there was "
+            self.page = self.random_page(rng)
+        raise BadSource(
+            f"Hardly any row of the table in {self.folder} has {' and '.join(self.columns)}, without nulls: there was "
             f"none in {EMPTY_PAGES:,} random pages. Fill these columns, or drop a column of answers that is empty."
         )
 
-    def random_page(self, rng: random.Random) -> pa.Table:
+    def random_page(self, rng: random.Random) -> Iterator[str]:
         """Random rows of a random row group without those that hold a null; each is as likely as any other."""
-        path, group = self.groups[bisect.bisect(self.rows_up_to, rng.randrange(len(self)))]
-        file = self.opened(path)
-        columns = [name for name in (self.column, self.answers) if name in file.schema_arrow.names]
-        table = patiently(lambda: file.read_row_group(group, columns), path)
-        return table.take(rng.sample(range(len(table)), min(len(table), PAGE_ROWS))).drop_null()
-
-    def texts(self, page: pa.Table) -> Iterator[str]:
-        texts = page[self.column].to_pylist()
-        if self.answers not in page.column_names:
-            return iter(texts)
-        return map(LabelledText, texts, page[self.answers].to_pylist())
+        group = self.groups[bisect.bisect(self.rows_up_to, rng.randrange(len(self)))]
+        rows = read(group, self.columns)
+        page = rows.take(rng.sample(range(len(rows)), min(len(rows), PAGE_ROWS))).drop_null()
+        texts, *answers = [page[name].to_pylist() for name in self.columns]
+        return map(LabelledInput, texts, *answers) if answers else iter(texts)
 
     @staticmethod
     def is_held_out(text: str) -> bool:
@@ -268,79 +250,3 @@ def host_of(text: str) -> str:
     """The host of a URL in lower case; of a text without one, the text itself."""
     found = AUTHORITY.match(text)
     return found[1].lower() if found and found[1] else text
-
-
-# ---------------------------------------------------------------- the embedded table
-
-
-def embedded_table(folder: str | Path, rows: int = 100_000, parts: int = 8, seed: int = 0) -> Path:
-    """A table of made-up URLs in an archive's schema and layout, for where no archive can be reached: its folder.
-
-    Written once; the same arguments find it again. Like an archive's, it is sorted by reversed host, and few
-    hosts have most of the URLs.
-    """
-    folder = Path(folder) / f"embedded-{rows}-{parts}-{seed}"
-    if folder.exists():
-        return folder
-    rng = random.Random(seed)
-    hosts = [re.sub(r"[^a-z0-9.-]", "", host_name(rng).lower()).strip(".") or "localhost" for _ in range(rows // 8 + 1)]
-    draw = urls(noise=0)
-    records = sorted((record(archived_url(draw, hosts, rng), rng) for _ in range(rows)), key=lambda r: r["url_surtkey"])
-    temporary = beside(folder)
-    partition = temporary / "crawl=EMBEDDED"
-    partition.mkdir(parents=True)
-    size = -(-rows // parts)
-    for number in range(parts):
-        table = pa.Table.from_pylist(records[number * size : (number + 1) * size], SCHEMA)
-        path = partition / f"part-{number:05}.gz.parquet"
-        pq.write_table(table, path, compression="gzip", row_group_size=4096)
-    try:
-        temporary.rename(folder)
-    except OSError:  # another process was faster
-        shutil.rmtree(temporary)
-    return folder
-
-
-def archived_url(draw: Callable[[random.Random], str], hosts: Sequence[str], rng: random.Random) -> str:
-    """A URL as an archive keeps it: absolute, http or https, without user and fragment."""
-    while True:
-        text = draw(rng)
-        if text.startswith(("http://", "https://")):
-            break
-    head, _, rest = text.partition("://")
-    tail = re.search(r"[/?]|$", rest.partition("#")[0])
-    host = hosts[int(len(hosts) * rng.random() ** 3)]
-    port = f":{rng.choice([8080, 8443, 81])}" if rng.random() < 0.001 else ""
-    path = rest.partition("#")[0][tail.start() :]
-    return f"{head}://{host}{port}{path if path.startswith('/') else '/' + path}"
-
-
-MIME_TYPES = {"pdf": "application/pdf", "jpg": "image/jpeg", "png": "image/png", "json": "application/json"}
-
-
-def record(url: str, rng: random.Random) -> dict[str, Any]:
-    """The row of an archive's index for a URL; what a URL doesn't say (time, status, place) is made up."""
-    split = urlsplit(url)
-    host = split.hostname
-    names = host.split(".")[::-1]
-    suffix = next((known for known in SECOND_LEVEL if host.endswith("." + known)), names[0])
-    domain = ".".join(host.split(".")[-len(suffix.split(".")) - 1 :])
-    mime = MIME_TYPES.get(split.path.rpartition(".")[2], "text/html")
-    warc = f"crawl-data/EMBEDDED/segments/{rng.randrange(10)}/warc/{rng.randrange(1000):05}.warc.gz"
-    return {
-        "url_surtkey": f"{','.join(names)}){split.path}{'?' * bool(split.query)}{split.query}".lower(),
-        "url": url, "url_host_name": host, "url_host_tld": names[0],
-        **dict(zip(PARTS_OF_HOST, names[1:], strict=False)),
-        "url_host_registry_suffix": suffix, "url_host_registered_domain": domain,
-        "url_host_private_suffix": suffix, "url_host_private_domain": domain,
-        "url_host_name_reversed": ".".join(names), "url_protocol": split.scheme, "url_port": split.port,
-        "url_path": split.path, "url_query": split.query or None,
-        "fetch_time": datetime(2020, 9, 1, tzinfo=UTC) + timedelta(seconds=rng.randrange(180 * 86_400)),
-        "fetch_status": rng.choices([200, 301, 302, 404, 503], [80, 8, 4, 7, 1])[0],
-        "content_digest": characters(rng, LOWER.upper() + "234567", 32, 32),
-        "content_mime_type": mime, "content_mime_detected": mime,
-        "content_charset": "UTF-8" if mime == "text/html" else None,
-        "content_languages": rng.choice(["eng", "eng", "spa", "eng,spa", "fra"]) if mime == "text/html" else None,
-        "warc_filename": warc, "warc_record_offset": rng.randrange(2**30), "warc_record_length": rng.randrange(2**17),
-        "warc_segment": warc.split("/")[3], "crawl": "EMBEDDED", "subset": "warc",
-    }  # fmt: skip

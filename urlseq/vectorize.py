@@ -1,6 +1,6 @@
-"""Text to byte matrices and back, a batch at a time, with no Python loop over the texts.
+"""Texts to byte matrices and back, a batch at a time, with no Python loop over the texts.
 
-The same few functions serve training, looking and serving, so that the three can't drift apart.
+The same few functions serve training and answering, so that the two can't drift apart.
 """
 
 from collections.abc import Sequence
@@ -8,51 +8,62 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-# UTF-8 text never holds the bytes 0xFE and 0xFF. Padding is byte 0, so NUL is refused as input.
-PADDING, START, END = 0x00, 0xFE, 0xFF
+from urlseq.errors import InvalidInput, WrongType
+
+# UTF-8 never uses the bytes 0xFE and 0xFF, so they can mark where an output begins (BOS) and a text ends (EOS).
+# Padding is byte 0, so NUL can't be part of a text.
+PADDING, BOS, EOS = 0x00, 0xFE, 0xFF
 VOCABULARY = 256
 # Models get their rows in multiples of this length. A new shape makes a CPU's kernels anew, which costs as much
 # as a whole step of training; with so few shapes that is soon over.
 PADDING_STEP = 16
+# Rows that are computed at once. In larger batches more rows wait for the longest, and keys and values, which each
+# step of decoding reads whole, outgrow the processor's cache.
+BATCH = 64
 
 Texts = Sequence[str] | pa.Array
 
 
-class BadText(ValueError):
-    """A text that can't be a row of bytes; the message holds the text."""
-
-
 def to_arrow(texts: Texts) -> pa.Array:
-    """Texts as an Arrow array. Raises BadText on half a surrogate pair, and TypeError on what is no text."""
+    """Texts as an Arrow array. Raises InvalidInput on half a surrogate pair, and WrongType on what is no text."""
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     if isinstance(texts, pa.Array):
         if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
-            raise TypeError(f"Texts are wanted, but the Arrow array holds {texts.type}.")
+            raise WrongType(f"A list of texts is needed, but the Arrow array holds {texts.type}.")
         array = texts
     elif isinstance(texts, str):
-        raise TypeError(f"A list of texts is wanted, not one text: {shown(texts)}.")
+        raise WrongType(f"A list of texts is needed, not one text: {shown(texts)}.")
     else:
         try:
             array = pa.array(texts, pa.string())
         except UnicodeEncodeError:
-            broken = next(text for text in texts if isinstance(text, str) and not is_unicode(text))
-            raise BadText(f"{shown(broken)} holds half a surrogate pair, which UTF-8 can't. Mend or drop it.") from None
+            broken = next(text for text in texts if isinstance(text, str) and invalid_reason(text, 0) == HALF_SURROGATE)
+            raise InvalidInput(f"{shown(broken)} is no text: {HALF_SURROGATE}. Mend or drop it.") from None
         except (pa.ArrowTypeError, pa.ArrowInvalid):
             wrong = next(text for text in texts if text is not None and not isinstance(text, str))
-            raise TypeError(f"A list of texts is wanted, but it holds {wrong!r}.") from None
+            raise WrongType(f"A list of texts is needed, but it holds {wrong!r}.") from None
     if array.null_count:
         row = array.is_null().to_pylist().index(True)
-        raise TypeError(f"Text {row} is missing (None). Drop the missing ones or put '' in their place.")
+        raise WrongType(f"Text {row} is missing (None). Drop the missing ones or put '' in their place.")
     return array
 
 
-def is_unicode(text: str) -> bool:
+HALF_SURROGATE = "it holds half a surrogate pair, which UTF-8 can't"
+NUL = "it holds a NUL character, which marks padding here"
+
+
+def invalid_reason(text: str, max_input_bytes: int) -> str:
+    """Why a text can't be an input; "" for one that can. Raises WrongType on what is no text."""
+    if not isinstance(text, str):
+        raise WrongType(f"An input has to be text, but there is {text!r}.")
     try:
-        text.encode()
+        length = len(text.encode())
     except UnicodeEncodeError:
-        return False
-    return True
+        return HALF_SURROGATE
+    if "\0" in text:
+        return NUL
+    return f"it has {length:,} bytes, more than the {max_input_bytes:,} that were learned" * (length > max_input_bytes)
 
 
 def shown(text: str) -> str:
@@ -81,10 +92,10 @@ def byte_lengths(texts: Texts) -> np.ndarray:
 
 
 def to_matrix(texts: Texts, length: int | None = None) -> np.ndarray:
-    """Texts as rows of bytes, uint8 [texts, length]: the text, the end mark, then padding.
+    """Texts as rows of bytes, uint8 [texts, length]: the text, EOS, then padding.
 
-    Without `length`, the longest text of this batch defines it. Raises BadText on a text that holds NUL
-    (it would read as padding) or that is longer than `length` allows.
+    Without `length`, the longest text of this batch defines it. Raises InvalidInput on a text that holds NUL
+    (it would look like padding) or that is longer than `length` allows.
     """
     data, offsets = buffers(texts)
     starts, lengths = offsets[:-1], np.diff(offsets)
@@ -93,23 +104,20 @@ def to_matrix(texts: Texts, length: int | None = None) -> np.ndarray:
         length = longest + 1
     elif longest >= length:
         row = int(lengths.argmax())
-        raise BadText(
-            f"Text {row} has {longest} bytes; {length - 1} is the limit: {shown(to_arrow(texts)[row].as_py())}"
-        )
+        text = shown(to_arrow(texts)[row].as_py())
+        raise InvalidInput(f"Text {row} has {longest} bytes; {length - 1} is the limit: {text}")
     if np.count_nonzero(data) < len(data):
         row = int(np.searchsorted(offsets, data.argmin(), side="right")) - 1
-        raise BadText(
-            f"Text {row} holds a NUL character, which marks padding here: {shown(to_arrow(texts)[row].as_py())}"
-        )
+        raise InvalidInput(f"Text {row} is {shown(to_arrow(texts)[row].as_py())}: {NUL}.")
     # Each row starts as `length` bytes copied from where its text begins; what follows the text is then
     # blanked, by a row that holds as many ones as the text has bytes.
-    matrix = stretches(np.concatenate([data, np.zeros(length, np.uint8)]), starts, length)
-    matrix *= stretches(np.repeat(np.array([1, 0], np.uint8), length), length - lengths, length)
-    matrix[np.arange(len(matrix)), lengths] = END
+    matrix = windows(np.concatenate([data, np.zeros(length, np.uint8)]), starts, length)
+    matrix *= windows(np.repeat(np.array([1, 0], np.uint8), length), length - lengths, length)
+    matrix[np.arange(len(matrix)), lengths] = EOS
     return matrix
 
 
-def stretches(data: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+def windows(data: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """The `length` bytes from each start on, uint8 [starts, length].
 
     Seen as items of `length` bytes, which overlap, they are copied whole: the fastest thing numpy does.
@@ -118,19 +126,19 @@ def stretches(data: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     return items[starts].view(np.uint8).reshape(len(starts), length)
 
 
-def padded(matrix: np.ndarray, at_least: int = 0) -> np.ndarray:
+def pad(matrix: np.ndarray, at_least: int = 0) -> np.ndarray:
     """The matrix with more padding at the right, up to a multiple of PADDING_STEP that is `at_least` so long."""
     width = -(-max(matrix.shape[1], at_least) // PADDING_STEP) * PADDING_STEP
     return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])))
 
 
 def to_texts(matrix: np.ndarray) -> list[str]:
-    """Rows of bytes [texts, length] back to texts: each ends before its first end mark or padding.
+    """Rows of bytes [texts, length] back to texts: each ends before its first EOS or padding.
 
     Bytes that are no UTF-8 (a model may write anything) come out as U+FFFD.
     """
     matrix = np.asarray(matrix, np.uint8)
-    inside = np.logical_and.accumulate((matrix != END) & (matrix != PADDING), axis=1)
+    inside = np.logical_and.accumulate((matrix != EOS) & (matrix != PADDING), axis=1)
     offsets = np.concatenate([[0], inside.sum(axis=1).cumsum()]).astype(np.int32)
     rows = pa.BinaryArray.from_buffers(
         pa.binary(), len(matrix), [None, pa.py_buffer(offsets), pa.py_buffer(matrix[inside])]
@@ -146,15 +154,32 @@ def one_hot_to_texts(one_hot: np.ndarray) -> list[str]:
     return to_texts(np.argmax(one_hot, axis=-1))
 
 
-def features(text: Texts, answer: Texts) -> dict[str, np.ndarray]:
+def features(inputs: Texts, answers: Texts) -> dict[str, np.ndarray]:
     """All that the model needs of one batch, by name: the same for training and for looking.
 
-    `encoder_input` [texts, longest text + 1] and `target` [texts, longest answer + 1] are bytes with an end
-    mark; `decoder_input` is the target one time step late, behind a start mark (teacher forcing).
+    `encoder_input` [texts, longest input + 1] and `target` [texts, longest answer + 1] are bytes with EOS;
+    `decoder_input` is the target one step late, behind BOS (teacher forcing).
     """
-    encoder_input = to_matrix(text)
-    target = to_matrix(answer)
+    encoder_input = to_matrix(inputs)
+    target = to_matrix(answers)
     decoder_input = np.roll(target, 1, axis=1)
-    decoder_input[:, 0] = START
-    decoder_input[decoder_input == END] = PADDING
+    decoder_input[:, 0] = BOS
+    decoder_input[decoder_input == EOS] = PADDING
     return locals()
+
+
+def make_batch(inputs: Texts, answers: Texts, at_least: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """What `fit` takes of one batch: `({"encoder_input", "decoder_input"}, target)`, int32.
+
+    Keras takes a length that the first two batches share for a constant, so the first is padded to `at_least`
+    a length that no other has.
+    """
+    matrices = features(inputs, answers)
+    model_inputs = {name: pad(matrices[name], at_least).astype(np.int32) for name in ("encoder_input", "decoder_input")}
+    return model_inputs, pad(matrices["target"], at_least).astype(np.int32)
+
+
+def batches_by_length(lengths: np.ndarray, batch_size: int = BATCH) -> list[np.ndarray]:
+    """The indices of all lengths [rows], the short ones first, cut into batches."""
+    order = np.argsort(lengths, kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

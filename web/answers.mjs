@@ -1,5 +1,5 @@
-// node answers.mjs FOLDER < texts.json > answers.json: what the TensorFlow.js model of an export says of texts.
-// `urlseq/export.py` compares that with the copy; no browser is needed.
+// node answers.mjs FOLDER < inputs.json > answers.json: the answers of an export's TensorFlow.js model to many inputs.
+// `urlseq/export/browser.py` compares them with the copy's; no browser is needed.
 
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -18,20 +18,20 @@ setWasmPaths(`${backend}/`);
 await start();
 
 const folder = process.argv[2];
-const read = async (name) => {
+const load = async (name) => {
   const bytes = await readFile(path.join(folder, name));
   return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
 };
-const model = await open({ tensorflowjs: { model: "model.json" } }, read);
-const texts = JSON.parse(await readAll(process.stdin));
-const order = texts.map((_, place) => place).sort((a, b) => texts[a].length - texts[b].length);
-const found = [];
-for (let place = 0; place < order.length; place += BATCH) {
-  const batch = order.slice(place, place + BATCH);
-  const width = Math.max(...batch.map((row) => toTokens(texts[row]).length));
-  const records = await model.answer(batch.map((row) => toTokens(texts[row], width)));
+const model = await open({ tensorflowjs: { model: "model.json" } }, load);
+const inputs = JSON.parse(await readAll(process.stdin));
+const order = inputs.map((_, index) => index).sort((a, b) => inputs[a].length - inputs[b].length);
+const predictions = [];
+for (let start = 0; start < order.length; start += BATCH) {
+  const batch = order.slice(start, start + BATCH);
+  const width = Math.max(...batch.map((index) => toTokens(inputs[index]).length));
+  const records = await model.answer(batch.map((index) => toTokens(inputs[index], width)));
   records.forEach(({ answer, confidence, ended }, row) => {
-    found[batch[row]] = { text: answerText(answer), confidence, ended };
+    predictions[batch[row]] = { answer: answerText(answer), confidence, ended };
   });
 }
-process.stdout.write(JSON.stringify(found));
+process.stdout.write(JSON.stringify(predictions));

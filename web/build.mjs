@@ -1,4 +1,4 @@
-// node build.mjs [MODELS] [OUT]: puts the page together in dist/: static files that work from any host and any folder.
+// node build.mjs [MODELS] [OUT]: builds the page in dist/: static files that work from any host and any folder.
 
 import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 
 import { build } from "esbuild";
 
-const [models, out] = [process.argv[2] ?? "models", process.argv[3] ?? "dist"].map((name, place) =>
-  process.argv[2 + place] ? path.resolve(name) : name,
+const [models, out] = [process.argv[2] ?? "models", process.argv[3] ?? "dist"].map((name, index) =>
+  process.argv[2 + index] ? path.resolve(name) : name,
 );
 process.chdir(path.dirname(fileURLToPath(import.meta.url)));
 await rm(out, { recursive: true, force: true });
@@ -31,13 +31,13 @@ for (const name of await readdir(wasm)) {
 }
 const litert = "node_modules/@litertjs/core/wasm";
 for (const name of await readdir(litert)) {
-  // Beside the worker, where the engine looks for its WebAssembly. It needs neither threads nor stack switching.
+  // In the worker's folder, where the engine looks for its WebAssembly. It needs neither threads nor stack switching.
   if (/^litert_wasm_(compat_)?internal\./.test(name)) await cp(`${litert}/${name}`, `${out}/${name}`);
 }
 
 const names = existsSync(models) ? await readdir(models) : [];
-const left = /\.\d+\.(part|old)$/; // what an export has there while it runs, and leaves where it is killed
-const copies = names.filter((name) => !left.test(name) && existsSync(`${models}/${name}/manifest.json`));
+const leftover = /\.\d+\.(part|old)$/; // an export's temporary folders
+const copies = names.filter((name) => !leftover.test(name) && existsSync(`${models}/${name}/manifest.json`));
 // The URL parser first: it is what the page shows when it is opened.
 copies.sort((a, b) => (b === "urlparse") - (a === "urlparse") || a.localeCompare(b));
 for (const name of copies) {

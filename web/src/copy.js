@@ -1,16 +1,17 @@
-// What every engine shares: text to bytes, bytes to text, and when an answer is to be trusted.
+// What every engine shares: text to bytes, bytes to text, which inputs are valid, and which answers are trusted.
 
-export const END = 255;
+// The end of a sequence: a byte value that UTF-8 never uses, behind an input and behind an answer.
+export const EOS = 255;
 
-/** Why a text can't be asked at all; an empty text where nothing speaks against it. */
-export function refusal(text, manifest) {
-  const limit = manifest.max_bytes;
-  // Each UTF-16 unit takes at least one byte: a pasted book is refused before it is encoded.
-  if (text.length > limit) return `The text has more than ${limit} bytes, the most that this copy has learned.`;
-  if (!isWellFormed(text)) return "The text holds half a character (a lone surrogate), which no UTF-8 text can.";
+/** Why a text can't be an input; an empty text for a valid one. */
+export function invalidReason(text, manifest) {
+  const most = manifest.max_input_bytes;
+  // Each UTF-16 unit takes at least one byte: a pasted book is not even encoded.
+  if (text.length > most) return `The text has more than ${most} bytes, the most that this copy has learned.`;
+  if (!isWellFormed(text)) return "The text holds half a character (a lone surrogate), which UTF-8 can't hold.";
   if (text.includes("\0")) return "The text holds a NUL character, which marks padding here.";
   const bytes = new TextEncoder().encode(text).length;
-  if (bytes > limit) return `The text has ${bytes} bytes, and this copy has learned ${limit} at most.`;
+  if (bytes > most) return `The text has ${bytes} bytes, and this copy has learned ${most} at most.`;
   return "";
 }
 
@@ -18,18 +19,18 @@ function isWellFormed(text) {
   return text.isWellFormed ? text.isWellFormed() : !/\p{Surrogate}/u.test(text);
 }
 
-/** A text's bytes and the end mark, padded with 0 to `length`, if given: Int32Array. */
+/** A text's bytes and EOS, padded with 0 to `length`, if given: Int32Array. */
 export function toTokens(text, length = 0) {
   const bytes = new TextEncoder().encode(text);
   const tokens = new Int32Array(Math.max(length, bytes.length + 1));
   tokens.set(bytes);
-  tokens[bytes.length] = END;
+  tokens[bytes.length] = EOS;
   return tokens;
 }
 
-/** The bytes of an answer, up to its end mark. */
+/** The bytes of an answer before its EOS. */
 export function answerBytes(answer) {
-  const end = answer.findIndex((byte) => byte === END || byte === 0);
+  const end = answer.findIndex((byte) => byte === EOS || byte === 0);
   return Uint8Array.from(end < 0 ? answer : answer.subarray(0, end));
 }
 
@@ -40,29 +41,29 @@ export function answerText(answer) {
 }
 
 /**
- * The characters of bytes, each with its first byte and the byte behind it. An answer need not be UTF-8: what is none
- * becomes U+FFFD, and continuation bytes in a wrong place belong to the character before.
+ * The characters of bytes, each with the index of its first byte (`start`) and of the byte behind it (`end`). An answer
+ * need not be UTF-8: other bytes become U+FFFD, and a stray continuation byte belongs to the character before it.
  */
-export function characters(bytes) {
-  const found = [];
-  for (let from = 0, to; from < bytes.length; from = to) {
-    to = from + 1;
-    while (bytes[to] >> 6 === 0b10) to++;
-    found.push({ letter: decoder.decode(bytes.subarray(from, to)), from, to });
+export function characterSpans(bytes) {
+  const spans = [];
+  for (let start = 0, end; start < bytes.length; start = end) {
+    end = start + 1;
+    while (bytes[end] >> 6 === 0b10) end++;
+    spans.push({ character: decoder.decode(bytes.subarray(start, end)), start, end });
   }
-  return found;
+  return spans;
 }
 
 /**
- * The smallest of the signatures, each for texts of one length, that this many tokens fit; `from` skips those tried.
+ * The first signature, of those sorted by length, that so many tokens fit; the search begins at index `first`.
  * Undefined where there is none.
  */
-export function signatureFor(signatures, tokens, from = 0) {
-  return signatures.slice(from).find(({ length }) => length >= tokens);
+export function signatureFor(signatures, tokens, first = 0) {
+  return signatures.slice(first).find(({ length }) => length >= tokens);
 }
 
-/** Why not to trust an answer; an empty text where nothing speaks against it. `certify` is an inverse's judge. */
-export function doubt(text, record, manifest, certify) {
+/** Why not to trust an answer; an empty text for a trusted one. `certify` is the function that an inverse undoes. */
+export function untrustedReason(text, record, manifest, certify) {
   const value = valueOf(record.text);
   if (certify) {
     return value !== undefined && certify(value, text) ? "" : "the function does not lead back from it to the text";

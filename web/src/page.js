@@ -1,16 +1,17 @@
-// The page: asks the worker at each key press, and shows what comes back.
+// The page: asks the worker at each key press, and shows the answers.
 
-import { characters, doubt, refusal, valueOf } from "./copy.js";
-import { known, stretches, URL_PARTS } from "./functions.js";
+import { characterSpans, invalidReason, untrustedReason, valueOf } from "./copy.js";
+import { entryOf, URL_PARTS, urlSpans } from "./functions.js";
 
 const $ = (id) => document.getElementById(id);
+const HINT = $("attention").textContent;
 const page = { names: [], manifests: new Map(), name: "", number: 0, shown: null, chosen: -1, faster: "tensorflow" };
 let worker = newWorker();
 
 function newWorker() {
   const made = new Worker("worker.js");
-  made.onmessage = ({ data }) => heard(data);
-  made.onerror = (event) => say("error", `The network's thread stopped: ${event.message || "no word why"}. Reload the page.`);
+  made.onmessage = ({ data }) => receive(data);
+  made.onerror = (event) => say("error", `The network's thread stopped: ${event.message || "no reason is known"}. Reload the page.`);
   return made;
 }
 
@@ -18,7 +19,7 @@ function newWorker() {
 
 const engine = () => ($("engine").value === "auto" ? page.faster : $("engine").value);
 
-/** Puts the newest question; answers to earlier ones are no longer wanted from here on. */
+/** Asks the newest question; from now on, answers to earlier ones are dropped. */
 async function ask() {
   const { name } = page;
   const text = $("text").value;
@@ -31,7 +32,7 @@ async function ask() {
     return;
   }
   if (number !== page.number) return;
-  const reason = refusal(text, manifest);
+  const reason = invalidReason(text, manifest);
   if (reason) {
     fail(reason);
     return;
@@ -49,14 +50,14 @@ async function manifestOf(name) {
   return page.manifests.get(name);
 }
 
-function heard(data) {
+function receive(data) {
   const { question } = data;
   if (!question) return; // not an answer: a test asked for something else
   if (question.trial) {
-    compared(data);
+    compare(data);
     return;
   }
-  if (question.number !== page.number) return; // the reader has typed on since
+  if (question.number !== page.number) return; // more has been typed since
   if (data.error) {
     if (question.engine === "litert" && $("engine").value === "auto") {
       page.faster = "tensorflow";
@@ -69,14 +70,15 @@ function heard(data) {
   if (!page.tried && $("engine").value === "auto") setTimeout(() => tryLitert(question, data), 300);
 }
 
-// Each engine's first answer pays for its compilation, so each is asked twice, and the second time counts.
+// Each engine's first answer includes its compilation, so each is asked twice, and the second time counts.
+// TensorFlow.js has answered once already.
 const TRIALS = ["tensorflow", "litert", "litert"];
 
 /** Lets both engines answer one question while nobody types: LiteRT is taken if it agrees and is faster. */
 function tryLitert(question, answer) {
   if (page.tried || question.number !== page.number || navigator.connection?.saveData) return;
   page.tried = true;
-  page.compared = { text: answer.text };
+  page.comparison = { text: answer.text };
   $("engines").textContent = "loading LiteRT, to compare…";
   tryNext(question, 0);
 }
@@ -85,17 +87,17 @@ function tryNext(question, trial) {
   worker.postMessage({ ...question, engine: TRIALS[trial], trial: trial + 1 });
 }
 
-function compared({ question, error, text, milliseconds }) {
-  if (error || text !== page.compared.text) {
-    $("engines").textContent = error ? "LiteRT does not run here." : "LiteRT answered otherwise: not used.";
+function compare({ question, error, text, milliseconds }) {
+  if (error || text !== page.comparison.text) {
+    $("engines").textContent = error ? "LiteRT does not run here." : "LiteRT gave another answer: not used.";
     return;
   }
-  page.compared[question.engine] = milliseconds;
+  page.comparison[question.engine] = milliseconds;
   if (question.trial < TRIALS.length) {
     tryNext(question, question.trial);
     return;
   }
-  const { litert, tensorflow } = page.compared;
+  const { litert, tensorflow } = page.comparison;
   if (litert < tensorflow) page.faster = "litert";
   $("engines").textContent = `LiteRT took ${time(litert)}, TensorFlow.js ${time(tensorflow)}.`;
   if (page.faster === "litert" && question.number === page.number) ask();
@@ -105,53 +107,55 @@ function compared({ question, error, text, milliseconds }) {
 
 const time = (milliseconds) => `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
 
-function say(kind, words, strong = "") {
+function say(kind, message, strong = "") {
   const state = $("state");
   state.className = kind;
-  const mark = document.createElement("strong");
-  mark.textContent = strong;
-  state.replaceChildren(...(strong ? [mark, ` ${words}`] : [words]));
+  const label = document.createElement("strong");
+  label.textContent = strong;
+  state.replaceChildren(...(strong ? [label, ` ${message}`] : [message]));
 }
 
-function fail(words) {
+function fail(message) {
   $("found").hidden = true;
   page.shown = null;
-  say("error", words);
+  say("error", message);
 }
 
 function show(answer) {
   const { name, text } = answer.question;
-  const { certify, parts } = known(name);
+  const { certify, parts } = entryOf(name);
   const manifest = page.manifests.get(name);
-  const reason = doubt(text, answer, manifest, certify);
+  const reason = untrustedReason(text, answer, manifest, certify);
   const details = `confidence ${answer.confidence.toFixed(3)} · ${time(answer.milliseconds)} · ${answer.engine}`;
-  if (reason) say("doubt", `${reason} · ${details}`, "? not trusted:");
-  else say("good", details, certify ? "✓ certified" : "✓ trusted");
+  if (reason) say("untrusted", `${reason} · ${details}`, "? not trusted:");
+  else say("trusted", details, certify ? "✓ certified" : "✓ trusted");
   const value = valueOf(answer.text);
-  page.shown = { ...answer, bytes: characters(new TextEncoder().encode(text)) };
+  page.shown = { ...answer, inputCharacters: characterSpans(new TextEncoder().encode(text)) };
   page.chosen = -1;
   $("found").hidden = false;
-  showEcho(text, parts ? stretches(text, value) : undefined);
+  $("attention").textContent = HINT;
+  showEcho(text, parts ? urlSpans(text, value) : undefined);
   showParts(parts, value, text);
-  $("json").replaceChildren(...page.shown.letters.map(({ letter }, place) => {
+  $("json").replaceChildren(...page.shown.characters.map(({ character }, index) => {
     const span = document.createElement("span");
-    span.textContent = letter;
-    span.dataset.place = place;
+    span.textContent = character;
+    span.dataset.index = index;
     return span;
   }));
   draw();
 }
 
-function showEcho(text, pieces) {
-  const spans = (pieces ?? [{ part: "", text }]).flatMap(({ part, text: written }) =>
-    [...written].map((letter) => {
-      const span = document.createElement("span");
-      span.textContent = letter;
-      if (part) span.dataset.part = part;
-      return span;
+/** Shows the input again, a span for each character, coloured by the part of the URL that it belongs to. */
+function showEcho(text, spans) {
+  const elements = (spans ?? [{ part: "", text }]).flatMap((span) =>
+    [...span.text].map((character) => {
+      const element = document.createElement("span");
+      element.textContent = character;
+      if (span.part) element.dataset.part = span.part;
+      return element;
     }),
   );
-  $("echo").replaceChildren(...spans);
+  $("echo").replaceChildren(...elements);
 }
 
 function showParts(parts, value, text) {
@@ -159,31 +163,30 @@ function showParts(parts, value, text) {
   table.hidden = !parts || !Array.isArray(value);
   if (table.hidden) return;
   const other = browsersParts(text);
-  table.tBodies[0].replaceChildren(...parts.map((part, place) => {
+  table.tBodies[0].replaceChildren(...parts.map((part, index) => {
     const row = document.createElement("tr");
     const head = document.createElement("th");
     head.scope = "row";
     head.textContent = part;
     head.dataset.part = part;
-    row.append(head, cell(value[place]), cell(other ? other[part] : undefined, "other"));
+    row.append(head, cell(value[index]), cell(other ? other[part] : undefined, "other"));
     return row;
   }));
 }
 
 function cell(text, className = "") {
-  const made = document.createElement("td");
-  made.className = className;
-  const words = text === undefined ? "refused" : text === "" ? "empty" : String(text);
+  const element = document.createElement("td");
+  element.className = className;
   if (text === undefined || text === "") {
     const span = document.createElement("span");
     span.className = "empty";
-    span.textContent = words;
-    made.append(span);
-  } else made.textContent = words;
-  return made;
+    span.textContent = text === undefined ? "no URL" : "empty";
+    element.append(span);
+  } else element.textContent = String(text);
+  return element;
 }
 
-/** What this browser's own parser says, in the same parts; undefined where it refuses the text. */
+/** The same parts by this browser's own parser; undefined where that takes the text for no URL. */
 function browsersParts(text) {
   let url;
   try {
@@ -193,7 +196,7 @@ function browsersParts(text) {
   }
   const login = url.username ? `${url.username}${url.password ? `:${url.password}` : ""}@` : "";
   const values = [url.protocol.slice(0, -1), login + url.host, url.pathname, "", url.search.slice(1), url.hash.slice(1)];
-  return Object.fromEntries(URL_PARTS.map((part, place) => [part, values[place]]));
+  return Object.fromEntries(URL_PARTS.map((part, index) => [part, values[index]]));
 }
 
 // ---------------------------------------------------------------- attention
@@ -201,9 +204,9 @@ function browsersParts(text) {
 const heat = () => getComputedStyle(document.documentElement).getPropertyValue("--heat");
 
 function draw() {
-  const { attention, width, bytes, letters } = page.shown;
-  const columns = (bytes.at(-1)?.to ?? 0) + 1; // with the end mark
-  const rows = (letters.at(-1)?.to ?? 0) + 1;
+  const { attention, width, inputCharacters, characters } = page.shown;
+  const columns = (inputCharacters.at(-1)?.end ?? 0) + 1; // with EOS
+  const rows = (characters.at(-1)?.end ?? 0) + 1;
   const canvas = $("heatmap");
   const scale = Math.max(3, Math.min(8, Math.floor(860 / columns)));
   [canvas.width, canvas.height] = [columns, rows];
@@ -213,39 +216,40 @@ function draw() {
   const colour = heat().split(",").map(Number);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
-      const strength = attention[row * width + column] ?? 0;
-      image.data.set([...colour, 255 * Math.sqrt(strength)], 4 * (row * columns + column));
+      const weight = attention[row * width + column] ?? 0;
+      image.data.set([...colour, 255 * Math.sqrt(weight)], 4 * (row * columns + column));
     }
   }
   context.putImageData(image, 0, 0);
 }
 
-/** Marks one letter of the answer, and tints the letters of the text that the network looked at for it. */
-function choose(place) {
-  const { letters, bytes, attention, width } = page.shown;
-  if (!letters.length) return;
-  page.chosen = Math.max(0, Math.min(letters.length - 1, place));
-  const { letter, from, to } = letters[page.chosen];
-  [...$("json").children].forEach((span, at) => span.classList.toggle("chosen", at === page.chosen));
-  const weight = (first, last) => {
-    let most = 0;
-    for (let row = from; row < to; row++) {
-      for (let column = first; column < last; column++) most = Math.max(most, attention[row * width + column] ?? 0);
+/** Marks one character of the answer, and tints each character of the input by its attention weight for that one. */
+function choose(index) {
+  const { characters, inputCharacters, attention, width } = page.shown;
+  if (!characters.length) return;
+  page.chosen = Math.max(0, Math.min(characters.length - 1, index));
+  const { character, start, end } = characters[page.chosen];
+  [...$("json").children].forEach((span, position) => span.classList.toggle("chosen", position === page.chosen));
+  const largestWeight = (first, behind) => {
+    let largest = 0;
+    for (let row = start; row < end; row++) {
+      for (let column = first; column < behind; column++) largest = Math.max(largest, attention[row * width + column] ?? 0);
     }
-    return most;
+    return largest;
   };
   const colour = heat();
-  const weights = bytes.map((character) => weight(character.from, character.to));
-  const end = bytes.at(-1)?.to ?? 0;
-  [...$("echo").children].forEach((span, at) => {
-    span.style.backgroundColor = weights[at] > 0.02 ? `rgba(${colour}, ${0.6 * Math.sqrt(weights[at])})` : "";
+  const weights = inputCharacters.map((span) => largestWeight(span.start, span.end));
+  const eos = inputCharacters.at(-1)?.end ?? 0;
+  [...$("echo").children].forEach((span, position) => {
+    span.style.backgroundColor = weights[position] > 0.02 ? `rgba(${colour}, ${0.6 * Math.sqrt(weights[position])})` : "";
   });
-  const best = weights.indexOf(Math.max(...weights));
-  const where = weight(end, end + 1) >= (weights[best] ?? 0) ? "the end of the text" : `“${bytes[best].letter}”, character ${best + 1}`;
-  $("looked").textContent = `For “${letter}”, byte ${from + 1} of the answer, it looked most at ${where}.`;
+  const most = weights.indexOf(Math.max(...weights));
+  const atEnd = largestWeight(eos, eos + 1) >= (weights[most] ?? 0);
+  const where = atEnd ? "the end of the text" : `“${inputCharacters[most].character}”, character ${most + 1}`;
+  $("attention").textContent = `For “${character}”, byte ${start + 1} of the answer, it attended most to ${where}.`;
 }
 
-$("json").addEventListener("pointermove", ({ target }) => target.dataset.place && choose(Number(target.dataset.place)));
+$("json").addEventListener("pointermove", ({ target }) => target.dataset.index && choose(Number(target.dataset.index)));
 $("json").addEventListener("focus", () => page.shown && page.chosen < 0 && choose(0));
 $("json").addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
@@ -255,8 +259,8 @@ $("json").addEventListener("keydown", (event) => {
 });
 $("heatmap").addEventListener("pointermove", (event) => {
   const byte = Math.floor((event.offsetY / event.target.clientHeight) * event.target.height);
-  const place = page.shown?.letters.findIndex(({ from, to }) => from <= byte && byte < to);
-  if (place >= 0) choose(place);
+  const index = page.shown?.characters.findIndex(({ start, end }) => start <= byte && byte < end);
+  if (index >= 0) choose(index);
 });
 
 // ---------------------------------------------------------------- choosing a copy, and the address bar
@@ -272,9 +276,9 @@ function remember(name, text) {
 
 function chooseCopy(name, text) {
   page.name = name;
-  const { says, examples } = known(name);
+  const { description, examples } = entryOf(name);
   document.querySelector(`input[value="${CSS.escape(name)}"]`).checked = true;
-  $("says").textContent = says;
+  $("description").textContent = description;
   $("examples").replaceChildren(...examples.map((example) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -292,15 +296,15 @@ function chooseCopy(name, text) {
 
 async function showMeasured(name) {
   $("measured").textContent = "";
-  const { held_out: held } = await manifestOf(name).catch(() => ({}));
-  if (!held || name !== page.name) return; // the reader may have chosen another copy since
-  $("measured").textContent = `On ${held.count.toLocaleString("en")} made-up inputs that training never saw, ${held.exact.toLocaleString("en")} of this copy's answers were exactly right.`;
+  const { held_out_counts: counts } = await manifestOf(name).catch(() => ({}));
+  if (!counts || name !== page.name) return; // another copy may have been chosen since
+  $("measured").textContent = `On ${counts.count.toLocaleString("en")} made-up inputs that training never saw, ${counts.exact.toLocaleString("en")} of this copy's answers were exactly correct.`;
 }
 
 function fromAddress() {
-  const wanted = new URLSearchParams(location.hash.slice(1));
-  const name = page.names.includes(wanted.get("copy")) ? wanted.get("copy") : page.names[0];
-  chooseCopy(name, wanted.get("text") ?? undefined);
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const name = page.names.includes(asked.get("copy")) ? asked.get("copy") : page.names[0];
+  chooseCopy(name, asked.get("text") ?? undefined);
 }
 
 async function begin() {
@@ -314,7 +318,7 @@ async function begin() {
     const label = document.createElement("label");
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "copy", value: name });
     input.addEventListener("change", () => chooseCopy(name));
-    label.append(input, known(name).title);
+    label.append(input, entryOf(name).title);
     return label;
   }));
   $("text").addEventListener("input", ask);

@@ -19,39 +19,39 @@ export async function start() {
   }
 }
 
-/** A model from its manifest and `read(path)`, which brings a file of it as an ArrayBuffer. */
-export async function open(manifest, read) {
+/** A model from its manifest and `load(path)`, which returns a file of it as an ArrayBuffer. */
+export async function open(manifest, load) {
   const path = manifest.tensorflowjs.model;
   const folder = path.slice(0, path.lastIndexOf("/") + 1);
-  const description = JSON.parse(new TextDecoder().decode(await read(path)));
+  const description = JSON.parse(new TextDecoder().decode(await load(path)));
   const groups = description.weightsManifest;
-  const shards = await Promise.all(groups.flatMap((group) => group.paths).map((name) => read(folder + name)));
+  const shards = await Promise.all(groups.flatMap((group) => group.paths).map((name) => load(folder + name)));
   const weightData = await new Blob(shards).arrayBuffer();
   const weightSpecs = groups.flatMap((group) => group.weights);
-  const load = async () => ({
+  const handler = async () => ({
     modelTopology: description.modelTopology,
     signature: description.signature,
     weightSpecs,
     weightData,
   });
-  const model = await loadGraphModel({ load });
+  const model = await loadGraphModel({ load: handler });
   // The names of inputs and outputs change from one export to the next; the signature knows them.
   const { inputs, outputs } = model.modelSignature;
-  const wanted = ["answer", "confidence", "ended", "attention"];
+  const names = ["answer", "confidence", "ended", "attention"];
 
-  /** Rows of the same number of bytes (Int32Array, end marks and padding included) to one record each. */
+  /** Rows of the same number of bytes (Int32Array, EOS and padding included) to one record each. */
   async function answer(rows) {
     const width = rows[0].length;
     const flat = new Int32Array(rows.length * width);
-    rows.forEach((row, place) => flat.set(row, place * width));
+    rows.forEach((row, index) => flat.set(row, index * width));
     const tokens = tf.tensor2d(flat, [rows.length, width], "int32");
-    const found = await model.executeAsync(
+    const results = await model.executeAsync(
       { [inputs.tokens.name]: tokens },
-      wanted.map((name) => outputs[name].name),
+      names.map((name) => outputs[name].name),
     );
     try {
-      const [answers, confidence, ended, attention] = await Promise.all(found.map((tensor) => tensor.data()));
-      const steps = found[0].shape[1];
+      const [answers, confidence, ended, attention] = await Promise.all(results.map((tensor) => tensor.data()));
+      const steps = results[0].shape[1];
       return rows.map((_, row) => ({
         answer: answers.subarray(row * steps, (row + 1) * steps),
         confidence: confidence[row],
@@ -60,7 +60,7 @@ export async function open(manifest, read) {
         width,
       }));
     } finally {
-      tf.dispose([tokens, ...found]);
+      tf.dispose([tokens, ...results]);
     }
   }
 

@@ -1,10 +1,10 @@
-// Answers in a thread of its own, so that typing never waits. Only the newest question counts: one that comes while
-// another is being answered takes the place of any that waits. What only compares the engines is answered when no
-// question waits, and its engine is loaded meanwhile.
+// Answers in a thread of its own, so that typing never waits. Only the newest question counts: it replaces any that
+// still waits. A trial, which only compares the engines, is answered when no question waits, and its engine is loaded
+// meanwhile.
 
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 
-import { answerBytes, answerText, characters, toTokens } from "./copy.js";
+import { answerBytes, answerText, characterSpans, toTokens } from "./copy.js";
 import * as litert from "./litert.js";
 import * as tensorflow from "./tensorflow.js";
 
@@ -26,7 +26,7 @@ self.onmessage = async ({ data }) => {
     try {
       await engineOf(data);
     } catch (error) {
-      failed(error, data);
+      fail(error, data);
       return;
     }
     trial = data;
@@ -41,21 +41,22 @@ async function work() {
     if (waiting) waiting = null;
     else trial = null;
     try {
-      self.postMessage({ ...(await answered(question)), question });
+      self.postMessage({ ...(await predict(question)), question });
     } catch (error) {
-      failed(error, question);
+      fail(error, question);
     }
-    // A message that arrived meanwhile is heard only when the thread comes up for air.
+    // Messages that arrived meanwhile are handled only when this function yields to the event loop.
     await new Promise((resolve) => setTimeout(resolve));
   }
   busy = false;
 }
 
-function failed(error, question) {
+function fail(error, question) {
   self.postMessage({ error: error.message ?? String(error), question });
 }
 
-async function answered(question) {
+/** All that the page shows of the answer to a question. */
+async function predict(question) {
   const { text, engine } = question;
   const { answer } = await engineOf(question);
   const before = performance.now();
@@ -64,7 +65,7 @@ async function answered(question) {
   const bytes = answerBytes(record.answer);
   return {
     text: answerText(record.answer),
-    letters: characters(bytes),
+    characters: characterSpans(bytes),
     confidence: record.confidence,
     ended: record.ended,
     attention: record.attention.slice(0, (bytes.length + 1) * record.width),
@@ -75,23 +76,23 @@ async function answered(question) {
 }
 
 async function engineOf({ name, engine }) {
-  return (await opened(name)).engine(engine);
+  return (await copyNamed(name)).engine(engine);
 }
 
-function opened(name) {
+function copyNamed(name) {
   if (!copies.has(name)) {
     const opening = open(name);
     copies.set(name, opening);
-    opening.catch(() => copies.delete(name)); // what could not be loaded now may be there the next time
+    opening.catch(() => copies.delete(name)); // the next question tries again
   }
   return copies.get(name);
 }
 
 async function open(name) {
   const folder = `${base}models/${name}/`;
-  const manifest = JSON.parse(new TextDecoder().decode(await fetched(`${folder}manifest.json`)));
-  const read = async (path) => {
-    const bytes = await fetched(folder + path);
+  const manifest = JSON.parse(new TextDecoder().decode(await download(`${folder}manifest.json`)));
+  const load = async (path) => {
+    const bytes = await download(folder + path);
     const expected = manifest.files[path];
     if (bytes.byteLength !== expected.bytes) {
       throw new Error(`${path} has ${bytes.byteLength} bytes instead of ${expected.bytes}: it was cut short. Reload, or export the copy again.`);
@@ -104,12 +105,12 @@ async function open(name) {
   const engines = {
     tensorflow: async () => {
       backend ??= await tensorflow.start();
-      const model = await tensorflow.open(manifest, read);
+      const model = await tensorflow.open(manifest, load);
       return { answer: async (text) => (await model.answer([toTokens(text)]))[0] };
     },
     litert: async () => {
       await litert.start(base);
-      return litert.open(manifest, read);
+      return litert.open(manifest, load);
     },
   };
   const running = {};
@@ -121,7 +122,7 @@ async function open(name) {
   return { manifest, engine };
 }
 
-async function fetched(address) {
+async function download(address) {
   let response;
   try {
     response = await fetch(address);

@@ -1,0 +1,181 @@
+import json
+
+import numpy as np
+import pytest
+from conftest import TEXT, random_model, words_of
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from urlseq.decoding import Decoded, Decoder
+from urlseq.evaluation import Evaluation, compare, interval, judge, parse, percent, smallest_probability, threshold_for
+from urlseq.functions import answers
+from urlseq.task import Examples
+from urlseq.vectorize import to_matrix
+
+# Few values, so that answers of equal confidence are common.
+ANSWERS = st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9, 0.99, 1.0]) | st.floats(0, 1, width=32), st.booleans()))
+
+
+def columns(rows) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence and correctness of such answers."""
+    return np.array([confidence for confidence, _ in rows], np.float32), np.array([good for _, good in rows], bool)
+
+
+def evaluation(expected: list[str], predicted: list[str], trusted=None) -> Evaluation:
+    inputs = [f"input {row}" for row in range(len(expected))]
+    trusted = np.ones(len(expected), bool) if trusted is None else np.array(trusted)
+    return Evaluation(inputs, expected, predicted, np.ones(len(expected)), trusted)
+
+
+# ---------------------------------------------------------------- intervals
+
+
+@pytest.mark.parametrize(("successes", "count", "low", "high"), [
+    (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (5, 10, 0.2366, 0.7634), (1, 29, 0.0061, 0.1718),
+    (81, 263, 0.2553, 0.3662), (990, 1000, 0.9817, 0.9946),
+])  # fmt: skip
+def test_wilsons_interval_against_known_values(successes, count, low, high):
+    assert interval(successes, count) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_the_interval_of_nothing_is_everything():
+    assert interval(0, 0) == (0, 1)
+
+
+@given(st.integers(0, 500), st.integers(1, 500))
+def test_the_share_lies_in_its_interval(successes, count):
+    assume(successes <= count)
+    low, high = interval(successes, count)
+    assert 0 <= low <= successes / count <= high + 1e-12 <= 1 + 1e-12
+    closer = interval(successes * 10, count * 10)
+    assert closer[1] - closer[0] < high - low
+
+
+# ---------------------------------------------------------------- when to abstain
+
+
+@given(ANSWERS, st.sampled_from([0.0, 0.1, 0.34, 0.5]))
+def test_the_threshold_is_the_lowest_that_keeps_the_risk(rows, risk):
+    confidence, correct = columns(rows)
+
+    def allowed(threshold):
+        trusted = confidence >= threshold
+        return (trusted & ~correct).sum() <= risk * trusted.sum() and trusted.any()
+
+    fitting = [float(candidate) for candidate in confidence if allowed(candidate)]
+    threshold = threshold_for(confidence, correct, risk)
+    if fitting:
+        assert threshold == min(fitting)
+    else:
+        assert not (confidence >= threshold).any()
+    json.dumps(threshold, allow_nan=False)
+
+
+# ---------------------------------------------------------------- compared with the function
+
+
+def examples_of(inputs: list[str]) -> Examples:
+    return Examples(inputs, answers(str.upper, inputs))
+
+
+def assert_same_as_decoding(found: Decoded, decoder: Decoder, inputs: list[str]) -> None:
+    everything = decoder(to_matrix(inputs))
+    assert found.answers == everything.answers
+    np.testing.assert_allclose(found.confidence, everything.confidence, atol=1e-4)
+    assert found.ended.tolist() == everything.ended.tolist()
+
+
+@pytest.mark.slow
+def test_the_shortcut_gives_what_decoding_everything_gives(learned):
+    # Words as long as those it knows, and longer ones, with letters it never saw: some answers are wrong.
+    inputs = [*words_of(60, seed=5), "", "abcdefghabcdefgh", "xyz", "é", "ABC", "hhhhhhhhhh"]
+    examples = examples_of(inputs)
+    found = compare(learned.model, learned.decoder, examples)
+    assert examples.answers == [json.dumps(text.upper(), ensure_ascii=False) for text in inputs]
+    correct = [expected == predicted for expected, predicted in zip(examples.answers, found.answers, strict=True)]
+    assert any(correct) and not all(correct)  # both ways were taken
+    assert_same_as_decoding(found, learned.decoder, inputs)
+
+
+def test_without_training_the_shortcut_gives_what_decoding_gives(random_tiny):
+    inputs, decoder = words_of(30), Decoder(random_tiny, 20)
+    assert_same_as_decoding(compare(random_tiny, decoder, examples_of(inputs)), decoder, inputs)
+
+
+def test_comparing_nothing(random_tiny):
+    found = compare(random_tiny, Decoder(random_tiny, 20), examples_of([]))
+    assert (found.answers, len(found.confidence), len(found.ended)) == ([], 0, 0)
+
+
+def test_the_smallest_probability_skips_padding():
+    target = np.array([[1, 2, 0], [2, 1, 3]])
+    logits = np.log(np.array([[[0.1, 0.6, 0.2, 0.1], [0.1, 0.1, 0.5, 0.3], [0.01, 0.9, 0.05, 0.04]],
+                              [[0.1, 0.1, 0.7, 0.1], [0.1, 0.8, 0.05, 0.05], [0.2, 0.2, 0.4, 0.2]]]))  # fmt: skip
+    np.testing.assert_allclose(smallest_probability(target, logits + 5), [0.5, 0.2])
+
+
+def test_an_untrained_copy_is_not_exact():
+    model, examples = random_model(seed=4), examples_of(words_of(50))
+    found = compare(model, Decoder(model, 20), examples)
+    assert sum(one == other for one, other in zip(examples.answers, found.answers, strict=True)) < 5
+
+
+# ---------------------------------------------------------------- trust
+
+
+def judged(inputs, predicted, confidence=0.9, ended=True, threshold=0.5, seen=range(1, 128)):
+    bytes_seen, count = np.zeros(256, bool), len(inputs)
+    bytes_seen[list(seen)] = True
+    decoded = Decoded(predicted, np.full(count, confidence), np.full(count, ended))
+    return judge(inputs, decoded, threshold, bytes_seen)
+
+
+def test_a_confident_answer_is_trusted():
+    predictions = judged(["a", ""], ['"A"', '""'])
+    assert [(prediction.trusted, prediction.reason) for prediction in predictions] == [(True, "")] * 2
+    assert [(prediction.value, prediction.text) for prediction in predictions] == [("A", '"A"'), ("", '""')]
+    assert judged([], []) == []
+
+
+def test_each_reason_not_to_trust_an_answer():
+    (unseen,) = judged(["é"], ['"É"'])
+    assert "bytes that training never did" in unseen.reason and unseen.value == "É"
+    (endless,) = judged(["a"], ['"A"'], ended=False)
+    assert "no end" in endless.reason
+    (unsure,) = judged(["a"], ['"A"'], confidence=0.25)
+    assert "0.250 is below 0.500" in unsure.reason
+    (broken,) = judged(["a"], ['"A'])
+    assert "no JSON" in broken.reason and broken.value is None
+    assert not any(prediction.trusted for prediction in (unseen, endless, unsure, broken))
+
+
+@given(st.lists(TEXT), st.sets(st.integers(1, 255)))
+def test_unseen_bytes_are_found_in_just_the_inputs_that_hold_them(inputs, seen):
+    found = judged(inputs, ["1"] * len(inputs), seen=seen)
+    assert [bool(prediction.reason) for prediction in found] == [not set(text.encode()) <= seen for text in inputs]
+
+
+def test_what_is_no_json_has_no_value():
+    assert parse("null") == (None, "") and parse("[1]") == ([1], "")
+    assert parse("NaN") == parse("[") == parse("") == (None, "the answer is no JSON")
+
+
+# ---------------------------------------------------------------- counts
+
+
+def test_counts():
+    made = evaluation(["1", "2", "3", "4"], ["1", "x", "3", "5"], trusted=[True, False, True, True])
+    assert made.counts == {"count": 4, "exact": 2, "trusted": 3, "trusted_wrong": 1}
+    assert made.mistakes() == [("input 1", "2", "x"), ("input 3", "4", "5")]
+    assert made.correct.tolist() == [True, False, True, False]
+    assert str(made).startswith(
+        "50.00% exact (2 of 4; 95 % interval 15.00% to 85.00%); 75.00% trusted, 1 of them wrong"
+    )
+    assert evaluation([], []).counts == {"count": 0, "exact": 0, "trusted": 0, "trusted_wrong": 0}
+
+
+@pytest.mark.parametrize(("part", "count", "text"), [
+    (0, 0, "0.00%"), (1, 3, "33.33%"), (5, 5, "100.00%"), (99_994, 100_000, "99.99%"), (99_999, 100_000, "99.999%"),
+])  # fmt: skip
+def test_a_share_is_not_rounded_up_to_all(part, count, text):
+    assert percent(part, count) == text

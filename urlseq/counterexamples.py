@@ -1,0 +1,104 @@
+"""Inputs that a copy gets wrong: the function is an oracle that never tires, so they can be searched for."""
+
+import dataclasses
+import functools
+import random
+
+import hypothesis
+from hypothesis import strategies as st
+
+from urlseq.functions import Inverse, answer
+from urlseq.learned import LearnedCopy
+from urlseq.samplers.noise import NOISES
+from urlseq.sampling import shorten
+from urlseq.sources import InputSource, sampler_of
+
+# How many inputs are tried at once; of the mistakes among them, the shortest is shrunk.
+TRIED_AT_ONCE = 1000
+
+
+@dataclasses.dataclass
+class Counterexample:
+    """An input where copy and function differ. Of an inverse, `input` is the value, `predicted` what came back."""
+
+    input: str
+    expected: str
+    predicted: str
+
+
+def find_counterexample(
+    copy: LearnedCopy, inputs: InputSource, tries: int = 10_000, seed: int = 0
+) -> Counterexample | None:
+    """The smallest input found where the copy and its function differ; None where none of `tries` inputs is one.
+
+    Inputs and their mutations are tried, held-out ones and others; the shortest is then shrunk by dropping and
+    simplifying characters, by the library `hypothesis`, as long as the two still differ. An input that the function
+    refuses is no smaller one of an input that it answers.
+    """
+    sampler, rng = sampler_of(inputs), random.Random(f"{seed} counterexample")
+    for done in range(0, tries, TRIED_AT_ONCE):
+        count = min(TRIED_AT_ONCE, tries - done)
+        drawn = [sampler(rng) for _ in range(-(-count // 2))]
+        drawn += [mutate(rng, text, copy.max_input_bytes) for text in drawn[: count // 2]]
+        if found := counterexamples(copy, drawn):
+            return shrink(copy, min(found, key=lambda example: (len(example.input), example.input)))
+    return None
+
+
+def counterexamples(copy: LearnedCopy, inputs: list[str]) -> list[Counterexample]:
+    """Those of the inputs that the copy answers wrongly. Texts that can't be inputs are passed over.
+
+    An inverse is asked for the input itself, from what the function makes of it.
+    """
+    questions = [(text, question) for text in inputs if (question := question_for(copy, text)) is not None]
+    if not questions:
+        return []
+    evaluation = copy.evaluate([question for _, question in questions])
+    rows = zip(questions, evaluation.expected, evaluation.predicted, evaluation.correct, strict=True)
+    return [
+        Counterexample(text, expected, predicted) for (text, _), expected, predicted, correct in rows if not correct
+    ]
+
+
+def question_for(copy: LearnedCopy, text: str) -> str | None:
+    """What to ask the copy; None where the text is none that it, or the inverted function, takes."""
+    if isinstance(copy.function, Inverse):
+        try:
+            text = copy.function.pair(text)
+        except Exception:
+            return None
+    return None if copy.invalid_reason(text) else text
+
+
+def mutate(rng: random.Random, text: str, max_bytes: int) -> str:
+    """The text with one of the sampler's kinds of noise, which know nothing of URLs."""
+    return shorten(rng.choice(NOISES)(rng, text).replace("\0", ""), max_bytes)
+
+
+def shrink(copy: LearnedCopy, found: Counterexample) -> Counterexample:
+    """The smallest counterexample that comes of this one by dropping characters and making them simpler."""
+    raises = function_raises(copy, found.input)
+
+    @functools.cache
+    def example(text: str) -> Counterexample | None:
+        return next(iter(counterexamples(copy, [text])), None) if function_raises(copy, text) == raises else None
+
+    # The first choice counts as the simplest, so each character is dropped if possible; but a random choice leaves
+    # nearly all as they are, so what hypothesis begins with is a counterexample, too.
+    choices = [st.sampled_from(["", simplify(character), *[character] * 30]) for character in found.input]
+    settings = hypothesis.settings(max_examples=500, database=None, deadline=None, derandomize=True)
+    try:
+        text = hypothesis.find(st.tuples(*choices).map("".join), lambda text: example(text) is not None,
+                               settings=settings)  # fmt: skip
+    except hypothesis.errors.NoSuchExample:
+        return found
+    return min(found, example(text) or found, key=lambda example: len(example.input))
+
+
+def simplify(character: str) -> str:
+    return "0" if character.isdigit() else "a" if character.isalpha() else character
+
+
+def function_raises(copy: LearnedCopy, text: str) -> bool:
+    function = copy.function.text if isinstance(copy.function, Inverse) else copy.real_function()
+    return answer(function, text).startswith('{"error":')

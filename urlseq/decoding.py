@@ -1,0 +1,74 @@
+"""From the model to answers: greedy decoding, once clear and slow, once in batches and fast."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from urlseq.graph import Graph
+from urlseq.vectorize import BOS, EOS, PADDING, pad, to_matrix, to_texts
+
+
+def slow_greedy(model: keras.Model, text: str, max_answer_bytes: int) -> str:
+    """The answer to one input, a byte at a time: all of the model runs anew for each byte.
+
+    Inefficient and clear: the most probable next byte is appended until that is EOS.
+    """
+    encoder_input = pad(to_matrix([text])).astype(np.int32)  # [1, in]
+    written = [BOS]
+    while len(written) <= max_answer_bytes:
+        decoder_input = np.array([written], np.int32)  # [1, written so far]
+        logits = model.predict_on_batch({"encoder_input": encoder_input, "decoder_input": decoder_input})
+        byte = int(logits[0, -1].argmax())
+        if byte in (EOS, PADDING):
+            break
+        written.append(byte)
+    return bytes(written[1:]).decode("utf-8", "replace")
+
+
+@dataclasses.dataclass
+class Decoded:
+    """Answers in the order of their inputs.
+
+    `confidence` is the smallest probability of any byte along the answer, EOS included. `ended` is false where
+    the limit cut the answer. `attention`, if asked for, is the mean of all heads: a row for each byte of the answer
+    and its EOS, and a column for each byte of the input and its EOS.
+    """
+
+    answers: list[str]
+    confidence: np.ndarray  # [batch]
+    ended: np.ndarray  # [batch]
+    attention: list[np.ndarray] | None = None
+
+
+class Decoder:
+    """Greedy decoding of byte matrices by the graph, compiled once for all lengths."""
+
+    def __init__(self, model: keras.Model, max_answer_bytes: int):
+        """`max_answer_bytes` is how many bytes an answer may have before it is given up."""
+        self.graph = Graph(model, max_answer_bytes)
+        self.compiled: dict[Any, Any] = {}
+
+    def __call__(self, matrix: np.ndarray, attention: bool = False) -> Decoded:
+        """Answers to a byte matrix [batch, in]."""
+        decode = self.compile(f"decode {attention}", lambda tokens: self.graph.decode(tokens, attention=attention))
+        found = {name: tensor.numpy() for name, tensor in decode(tf.constant(matrix, tf.int32)).items()}
+        decoded = Decoded(to_texts(found["answer"]), found["confidence"], found["ended"] > 0)
+        if attention:
+            steps, widths = (found["answer"] != PADDING).sum(axis=1), (matrix != PADDING).sum(axis=1)
+            rows = zip(found["attention"], steps, widths, strict=True)
+            decoded.attention = [weights[:step, :width] for weights, step, width in rows]
+        return decoded
+
+    def embed(self, matrix: np.ndarray) -> np.ndarray:
+        """One vector for each row of a byte matrix [batch, in], float32 [batch, 2 * units]; see `Graph.embed`."""
+        return self.compile("embed", self.graph.embed)(tf.constant(matrix, tf.int32)).numpy()
+
+    def compile(self, name: str, function):
+        if name not in self.compiled:
+            signature = [tf.TensorSpec([None, None], tf.int32)]
+            # There is no control flow of Python in it that AutoGraph would have to translate.
+            self.compiled[name] = tf.function(function, input_signature=signature, autograph=False)
+        return self.compiled[name]

@@ -1,0 +1,69 @@
+"""All errors of this package: each is a `UrlseqError`, and the built-in error that says the same."""
+
+
+class UrlseqError(Exception):
+    """What all errors of this package are; the message says what was wrong, with which input, and what to do."""
+
+
+class InvalidInput(UrlseqError, ValueError):
+    """A text that a copy can't take: too long, with NUL, or no Unicode."""
+
+
+class InvalidSetting(UrlseqError, ValueError):
+    """An argument, or a combination of arguments, that does not make sense."""
+
+
+class WrongType(UrlseqError, TypeError):
+    """A value of a type that is not accepted here."""
+
+
+class UnfitFunction(UrlseqError, ValueError):
+    """A function that can't be copied from examples."""
+
+
+class NoFunction(UrlseqError, LookupError):
+    """The real function is needed here, and is not known."""
+
+
+class NoKnownInverse(UrlseqError, LookupError):
+    """Nobody wrote a function for this: only the pairs that it is learned from are known."""
+
+
+class BadModel(UrlseqError, ValueError):
+    """A folder without a learned copy, or with a damaged one."""
+
+
+class ExportError(UrlseqError, ValueError):
+    """An exported form that is missing, or that answers differently from the copy."""
+
+
+class BadSource(UrlseqError, ValueError):
+    """A file or table whose content can't be used."""
+
+
+class MissingColumns(BadSource):
+    """A table without the columns that are needed."""
+
+
+class WrongColumns(UrlseqError, ValueError):
+    """A frame that lacks the transformer's input column, or already has one of its output columns."""
+
+
+class MissingSource(UrlseqError, FileNotFoundError):
+    """A file, folder, bucket or table that does not exist."""
+
+
+class PrivateSource(UrlseqError, PermissionError):
+    """A bucket that refuses this reader."""
+
+
+class Unreachable(UrlseqError, ConnectionError):
+    """A server that does not answer."""
+
+
+class MissingPackage(UrlseqError, ModuleNotFoundError):
+    """An optional package that is not installed."""
+
+
+class NoJava(UrlseqError, OSError):
+    """There is no Java, or one that is too old for Spark."""

@@ -1,0 +1,165 @@
+"""How good a copy is: exact match with its interval, and which answers can be trusted."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from urlseq.decoding import Decoded, Decoder
+from urlseq.functions import from_json
+from urlseq.model import exact_match
+from urlseq.task import Examples
+from urlseq.vectorize import PADDING, batches_by_length, buffers, byte_lengths, make_batch, to_matrix
+
+# A confidence that no answer reaches. Not infinity, which JSON can't hold.
+NONE_TRUSTED = 2.0
+
+
+@dataclasses.dataclass
+class Prediction:
+    """A copy's answer to one input. `trusted` is false where `reason` tells why not to rely on the value.
+
+    `value` is the JSON value of `text`, None where that is no JSON. `confidence` is the smallest probability of any
+    byte along the answer.
+    """
+
+    value: object
+    text: str
+    confidence: float
+    trusted: bool
+    reason: str = ""
+
+
+@dataclasses.dataclass
+class Evaluation:
+    """A copy's answers to many inputs beside the expected ones, each a list in the order of the inputs."""
+
+    inputs: list[str]
+    expected: list[str]
+    predicted: list[str]
+    confidence: np.ndarray
+    trusted: np.ndarray
+
+    @property
+    def correct(self) -> np.ndarray:
+        pairs = zip(self.expected, self.predicted, strict=True)
+        return np.array([expected == predicted for expected, predicted in pairs], bool)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {
+            "count": len(self.inputs),
+            "exact": int(self.correct.sum()),
+            "trusted": int(self.trusted.sum()),
+            "trusted_wrong": int((self.trusted & ~self.correct).sum()),
+        }
+
+    def mistakes(self) -> list[tuple[str, str, str]]:
+        """(input, expected, predicted) of each wrong answer."""
+        triples = zip(self.inputs, self.expected, self.predicted, strict=True)
+        return [triple for triple, correct in zip(triples, self.correct, strict=True) if not correct]
+
+    def __str__(self) -> str:
+        counts = self.counts
+        count, exact = counts["count"], counts["exact"]
+        low, high = interval(exact, count)
+        return (
+            f"{percent(exact, count)} exact ({exact:,} of {count:,}; 95 % interval {low:.2%} to {high:.2%}); "
+            f"{percent(counts['trusted'], count)} trusted, {counts['trusted_wrong']} of them wrong"
+        )
+
+
+def percent(part: int, count: int) -> str:
+    """A share to two digits, or to as many as it takes not to round to 100 % what is less."""
+    texts = (f"{part / max(count, 1):.{digits}%}" for digits in range(2, 15))
+    return next(text for text in texts if part == count or not text.startswith("100."))
+
+
+def interval(successes: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share. Source: Wilson, 1927; it stays sensible near 0 and 1."""
+    if count == 0:
+        return 0.0, 1.0
+    z = 1.96
+    share, scale = successes / count, 1 + z * z / count
+    middle = (share + z * z / (2 * count)) / scale
+    spread = z * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5 / scale
+    return max(0.0, middle - spread), min(1.0, middle + spread)
+
+
+def decode_all(decoder: Decoder, inputs: Sequence[str]) -> Decoded:
+    """The greedy answers to many inputs, decoded in batches of about the same length."""
+    decoded = Decoded([""] * len(inputs), np.ones(len(inputs), np.float32), np.ones(len(inputs), bool))
+    for rows in batches_by_length(byte_lengths(inputs)):
+        batch = decoder(to_matrix([inputs[row] for row in rows]))
+        decoded.confidence[rows], decoded.ended[rows] = batch.confidence, batch.ended
+        for row, answer in zip(rows, batch.answers, strict=True):
+            decoded.answers[row] = answer
+    return decoded
+
+
+def compare(model: keras.Model, decoder: Decoder, examples: Examples) -> Decoded:
+    """The greedy answers to inputs of which the expected answers are known.
+
+    Teacher forcing runs first, as it is several times faster: where each byte is the most probable one given the
+    correct ones before it, greedy decoding writes just that answer with that confidence. The rest is decoded.
+    """
+    count = len(examples)
+    found = Decoded(list(examples.answers), np.ones(count, np.float32), np.ones(count, bool))
+    missed: list[int] = []
+    for rows in batches_by_length(examples.lengths, 256):
+        batch = examples.rows(rows)
+        model_inputs, target = make_batch(batch.inputs, batch.answers)
+        logits = model.predict_on_batch(model_inputs)
+        found.confidence[rows] = smallest_probability(target, logits)
+        missed.extend(rows[np.asarray(exact_match(target, logits)) == 0])
+    if missed:
+        decoded = decode_all(decoder, examples.rows(missed).inputs)
+        found.confidence[missed], found.ended[missed] = decoded.confidence, decoded.ended
+        for row, answer in zip(missed, decoded.answers, strict=True):
+            found.answers[row] = answer
+    return found
+
+
+def smallest_probability(target: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """The smallest probability of any byte of each target [batch, out], its EOS included: [batch]."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    chosen = np.take_along_axis(shifted, target[..., None], axis=-1)[..., 0]
+    logarithms = chosen - np.log(np.exp(shifted).sum(axis=-1))
+    return np.exp(np.where(target != PADDING, logarithms, 0).min(axis=1))
+
+
+def judge(inputs: Sequence[str], decoded: Decoded, threshold: float, bytes_seen: np.ndarray) -> list[Prediction]:
+    """The record of each answer: its value, and why not to trust it."""
+    data, offsets = buffers(inputs)
+    unseen = np.concatenate([[0], np.cumsum(~bytes_seen[data])])
+    strange = unseen[offsets[1:]] > unseen[offsets[:-1]]
+    predictions = []
+    for row, answer in enumerate(decoded.answers):
+        confidence = float(decoded.confidence[row])
+        value, reason = parse(answer)
+        if confidence < threshold:
+            reason = f"confidence {confidence:.3f} is below {threshold:.3f}"
+        if not decoded.ended[row]:
+            reason = "the answer has no end"
+        if strange[row]:
+            reason = "it holds bytes that training never did"
+        predictions.append(Prediction(value, answer, confidence, not reason, reason))
+    return predictions
+
+
+def parse(answer: str) -> tuple[object, str]:
+    """The value of an answer and "", or None and why it has none."""
+    try:
+        return from_json(answer), ""
+    except ValueError:
+        return None, "the answer is no JSON"
+
+
+def threshold_for(confidence: np.ndarray, correct: np.ndarray, risk: float) -> float:
+    """The lowest confidence to trust, so that of the trusted answers at most a share `risk` is wrong."""
+    order = np.argsort(-confidence, kind="stable")
+    # Answers of equal confidence are trusted together or not at all, so only the last of them may set the threshold.
+    last = np.append(np.diff(confidence[order]) < 0, True)[: len(order)]
+    allowed = np.flatnonzero(last & (np.cumsum(~correct[order]) <= risk * np.arange(1, len(order) + 1)))
+    return float(confidence[order[allowed[-1]]]) if len(allowed) else NONE_TRUSTED

@@ -1,0 +1,149 @@
+"""A learned copy for other places, as SavedModel, TensorFlow.js model and LiteRT file, each checked before it counts.
+
+The extra `export` and `pip install --no-deps tensorflowjs==4.22.0` are needed; `setup_colab.sh --export` brings both.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import random
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+import tensorflow as tf
+
+from urlseq.decoding import Decoded, Decoder
+from urlseq.errors import ExportError, InvalidSetting
+from urlseq.evaluation import decode_all
+from urlseq.export.browser import litert_answers, tensorflowjs_answers, write_litert, write_tensorflowjs
+from urlseq.export.saved_model import SIGNATURES, saved_model_answers, write_saved_model
+from urlseq.learned import LearnedCopy
+from urlseq.model import Architecture, build_model
+from urlseq.store import replace_folder, temporary_path, write_file
+from urlseq.task import Task
+
+FORMAT = 2
+MANIFEST = "manifest.json"
+PRECISIONS = ("float32", "float16")
+
+
+def export(copy: LearnedCopy, folder: str | Path, inputs: Sequence[str] | None = None, *,
+           precision: str = "float16", count: int = 1000) -> Path:  # fmt: skip
+    """Writes a copy as SavedModel, TensorFlow.js model and LiteRT file with a manifest, and returns the folder.
+
+    Each form answers `count` inputs, by default ones like those that the copy learned from, and each answer has to
+    equal the copy's. The SavedModel has 32-bit weights; the other two have weights of `precision`, and are compared
+    with the copy under such weights. The manifest says how many answers that changes.
+
+    An export that is in `folder` is replaced at the end, or stays as it was. Raises ExportError, and InvalidSetting
+    where `folder` holds anything else or no inputs are known to check with.
+    """
+    folder = Path(folder)
+    if precision not in PRECISIONS:
+        raise InvalidSetting(f"The precision is one of {', '.join(PRECISIONS)}, not {precision!r}.")
+    if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+        raise InvalidSetting(f"{folder} holds files that are no export: give another folder, or empty that one.")
+    inputs = inputs_to_check(copy, inputs, count)
+    with new_folder(folder) as temporary:
+        manifest = write_forms(copy, temporary, inputs, precision)
+        write_file(temporary / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+        replace_folder(folder, temporary)
+    return folder
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder next to `folder`, removed at the end where it was not renamed. Raises ExportError."""
+    temporary = temporary_path(folder)
+    try:
+        temporary.mkdir()
+        yield temporary
+    except tf.errors.OpError as error:  # a full disk, for instance, which TensorFlow has errors of its own for
+        raise ExportError(f"{folder} was not written: {error.message}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: str) -> dict:
+    """Writes and checks each form, and returns the manifest."""
+    expected = decode_all(copy.decoder, inputs)
+    write_saved_model(copy, folder / "saved_model")
+    check("SavedModel", inputs, expected, saved_model_answers(folder / "saved_model", inputs))
+    decoder = rounded(copy, precision)
+    small, path = decode_all(decoder, inputs), folder / "litert" / "copy.tflite"
+    signatures = write_litert(decoder.graph, copy.max_input_bytes, path, precision)
+    check("LiteRT file", inputs, small, litert_answers(path, signatures, inputs))
+    write_tensorflowjs(decoder.graph, folder / "tensorflowjs", precision)
+    in_node = tensorflowjs_answers(folder / "tensorflowjs", inputs)
+    if in_node is None:
+        how = "That takes Node, a checkout of this project, and `npm ci` in its folder web/."
+        warnings.warn(f"The TensorFlow.js model is not checked. {how}", stacklevel=3)
+    else:
+        check("TensorFlow.js model", inputs, small, in_node)
+    return {
+        "format": FORMAT,
+        "function": copy.card["task"]["function"],
+        "inverse": copy.is_inverse,
+        "max_input_bytes": copy.max_input_bytes,
+        "max_answer_bytes": copy.max_answer_bytes,
+        **{name: copy.card.get(name) for name in ("threshold", "bytes_seen", "held_out_counts")},
+        "weights": copy.card.get("sha256"),
+        "saved_model": {"folder": "saved_model", "signatures": list(SIGNATURES)},
+        "tensorflowjs": {"model": "tensorflowjs/model.json", "precision": precision},
+        "litert": {"model": "litert/copy.tflite", "precision": precision,
+                   "signatures": [dataclasses.asdict(signature) for signature in signatures]},
+        "checked": {"inputs": len(inputs), "tensorflowjs": in_node is not None,
+                    "changed_by_precision": sum(map(str.__ne__, expected.answers, small.answers))},
+        "versions": {name: version(name) for name in ("tensorflow", "keras", "tensorflowjs", "numpy")},
+        "files": {path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+                  for path in sorted(folder.rglob("*")) if path.is_file()},
+    }  # fmt: skip
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def rounded(copy: LearnedCopy, precision: str) -> Decoder:
+    """A decoder with the copy's weights, each as a number of this precision holds it."""
+    model = build_model(Architecture(**copy.card["architecture"]))
+    model.set_weights([weights.astype(precision).astype(np.float32) for weights in copy.model.get_weights()])
+    return Decoder(model, copy.max_answer_bytes)
+
+
+def check(form: str, inputs: Sequence[str], expected: Decoded, found: Iterable[tuple[str, float, bool]]) -> None:
+    """Raises ExportError at the first input to which a form gives another answer, confidence or end than the copy."""
+    records = zip(expected.answers, expected.confidence.tolist(), expected.ended.tolist(), strict=True)
+    for text, ours, theirs in zip(inputs, records, found, strict=True):
+        if ours[::2] != theirs[::2] or abs(ours[1] - theirs[1]) > 1e-3:
+            says = f"(answer, confidence, ended) is {theirs} instead of {ours}"
+            raise ExportError(f"The {form} differs from the copy on {text!r}: {says}. Please report that.")
+
+
+def inputs_to_check(copy: LearnedCopy, inputs: Sequence[str] | None, count: int) -> list[str]:
+    """Up to `count` valid ones of the inputs, by default examples. Raises InvalidSetting where there are none."""
+    inputs = example_inputs(copy, count) if inputs is None else inputs
+    valid = [text for text in inputs if not copy.invalid_reason(text)]
+    if not valid:
+        raise InvalidSetting(f"None of the inputs to check with is a valid one for {copy!r}.")
+    return valid[:count]
+
+
+def example_inputs(copy: LearnedCopy, count: int) -> list[str]:
+    """Held-out inputs of a function that is known here: `urlparse`, or one of the gallery's."""
+    from urlseq.gallery import GALLERY
+
+    name, tasks = copy.card["task"]["function"], [Task(urlparse), *(entry.task for entry in GALLERY.values())]
+    task = next((task for task in tasks if task.record()["function"] == name), None)
+    if task is None:
+        raise InvalidSetting(f"Which inputs {name} takes is not known: give `inputs` to check the export with.")
+    function = task.function or task.inverse
+    function, inverse = (None, function) if copy.is_inverse else (function, None)
+    drawn = Task(function, task.inputs, inverse, copy.max_input_bytes).draw(random.Random("export"), count, True)
+    return [str(text) for text in drawn]

@@ -1,0 +1,111 @@
+"""The forms that a browser runs: a LiteRT file, and a TensorFlow.js model."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from urlseq.errors import ExportError, MissingPackage
+from urlseq.graph import Graph
+from urlseq.store import write_file
+from urlseq.vectorize import pad, to_matrix, to_texts
+
+# In TensorFlow.js each iteration of a loop costs by itself; more steps in one make the model's file longer.
+STRIDE = 4
+# The page's folder in a checkout of the project; an installed package has none.
+WEB = Path(__file__).parents[2] / "web"
+
+
+@dataclasses.dataclass
+class Signature:
+    """One of a LiteRT file: for one row of `length` bytes, EOS included, and answers of up to `max_answer_bytes`."""
+
+    name: str
+    length: int
+    max_answer_bytes: int
+
+    def function(self, graph: Graph):
+        decode = tf.function(lambda tokens: graph.decode(tokens, self.max_answer_bytes, attention=True))
+        return decode.get_concrete_function(tf.TensorSpec([1, self.length], tf.int32, name="tokens"))
+
+
+def write_litert(graph: Graph, max_input_bytes: int, path: Path, precision: str) -> list[Signature]:
+    """One file with a signature for each of a few lengths, so that a short input does not pay for a long one."""
+    longest = pad(np.zeros((1, max_input_bytes + 1))).shape[1]
+    signatures = [Signature(f"tokens_{length}", length, min(graph.max_answer_bytes, 2 * length + 64))
+                  for length in (64, 128) if length < longest]  # fmt: skip
+    signatures.append(Signature(f"tokens_{longest}", longest, graph.max_answer_bytes))
+    functions = {signature.name: signature.function(graph) for signature in signatures}
+    with tempfile.TemporaryDirectory() as source:
+        tf.saved_model.save(graph, source, signatures=functions)
+        converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=list(functions))
+        if precision == "float16":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        write_file(path, converter.convert())
+    return signatures
+
+
+def litert_answers(path: Path, signatures: list[Signature], inputs: Sequence[str]) -> Iterator[tuple[str, float, bool]]:
+    """A LiteRT file's (answer, confidence, ended), by the shortest signature that is long enough for the answer."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "[\\s\\S]*tf.lite.Interpreter is deprecated")
+        interpreter = tf.lite.Interpreter(str(path))
+    several = len(signatures) > 1
+    runners = {s.length: interpreter.get_signature_runner(s.name if several else None) for s in signatures}
+    for text in inputs:
+        for length, run in runners.items():
+            if len(text.encode()) >= length:
+                continue
+            found = run(tokens=to_matrix([text], length).astype(np.int32))
+            if found["ended"][0]:
+                break
+        yield to_texts(found["answer"])[0], float(found["confidence"][0]), bool(found["ended"][0])
+
+
+def write_tensorflowjs(graph: Graph, folder: Path, precision: str) -> None:
+    """A TensorFlow.js model: `model.json`, and the weights in files beside it."""
+    convert = tensorflowjs_converter()
+    decode = tf.function(lambda tokens: graph.decode(tokens, attention=True, stride=STRIDE),
+                         input_signature=[tf.TensorSpec([None, None], tf.int32, name="tokens")])  # fmt: skip
+    quantization = {"float16": "*"} if precision == "float16" else None
+    with tempfile.TemporaryDirectory() as source:
+        tf.saved_model.save(graph, source, signatures={"tokens": decode})
+        convert(source, str(folder), signature_def="tokens", control_flow_v2=True, quantization_dtype_map=quantization)
+
+
+def tensorflowjs_converter() -> Callable:
+    """The converter of the package `tensorflowjs`, which imports packages that this conversion never uses."""
+    unused = ("tensorflow_decision_forests", "tensorflow_hub", "jax", "jax.experimental", "jax.experimental.jax2tf")
+    stubs = {name: types.ModuleType(name) for name in unused if name not in sys.modules}
+    sys.modules.update(stubs)
+    try:
+        from tensorflowjs.converters.tf_saved_model_conversion_v2 import convert_tf_saved_model
+    except ImportError as error:
+        hint = "pip install 'urlseq[export]' && pip install --no-deps tensorflowjs==4.22.0"
+        raise MissingPackage(f"TensorFlow.js' converter is missing ({error}): {hint}") from None
+    finally:  # a later import of one of them is to find the real one
+        for name in stubs:
+            del sys.modules[name]
+    return convert_tf_saved_model
+
+
+def tensorflowjs_answers(folder: Path, inputs: Sequence[str]) -> list[tuple[str, float, bool]] | None:
+    """The model's (answer, confidence, ended) in Node; None where that, or the page's folder, is missing."""
+    script = WEB / "answers.mjs"
+    if shutil.which("node") is None or not script.is_file() or not (WEB / "node_modules").is_dir():
+        return None
+    command = ["node", str(script), str(folder)]
+    process = subprocess.run(command, input=json.dumps(list(inputs)), capture_output=True, text=True)
+    if process.returncode != 0:
+        raise ExportError(f"TensorFlow.js can't run the model in Node: {process.stderr.strip()[-2000:]}")
+    return [(record["answer"], record["confidence"], record["ended"]) for record in json.loads(process.stdout)]

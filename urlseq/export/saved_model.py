@@ -1,0 +1,119 @@
+"""The SavedModel of a copy: a graph from any bytes to answers and trust, which needs TensorFlow and nothing else."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from urlseq.errors import ExportError
+from urlseq.graph import Graph
+from urlseq.learned import LearnedCopy
+from urlseq.vectorize import BATCH, EOS, PADDING, to_matrix, to_texts
+
+SIGNATURES = ("serving_default", "embedding", "tokens")
+
+
+def write_saved_model(copy: LearnedCopy, folder: Path) -> None:
+    """A SavedModel with `serving_default` (texts to answers), `embedding` (texts to vectors) and `tokens` (bytes)."""
+    served = ServedCopy(copy)
+    functions = (served.answer, served.embedding, served.tokens)
+    tf.saved_model.save(served, str(folder), signatures=dict(zip(SIGNATURES, functions, strict=True)))
+
+
+class ServedCopy(tf.Module):
+    """The functions of a SavedModel, one for each signature."""
+
+    def __init__(self, copy: LearnedCopy):
+        super().__init__()
+        self.graph = Graph(copy.model, copy.max_answer_bytes)
+        self.max_input_bytes, self.threshold = copy.max_input_bytes, copy.card["threshold"]
+        self.bytes_of = tf.constant([b"" if byte in (PADDING, EOS) else bytes([byte]) for byte in range(256)])
+        self.known = tf.constant(np.isin(np.arange(256), [PADDING, EOS, *copy.card["bytes_seen"]]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def answer(self, text):
+        """`json`, `confidence`, `trusted` and, where that is false, the `reason`, of each text [batch], any bytes.
+
+        Whether an answer is JSON is not checked: no graph can parse it, so that is left to whoever takes the answer.
+        """
+        tokens, invalid = self.encode(text)
+        found = in_batches(self.decode, tokens)
+        reason = tf.where(found["confidence"] < self.threshold, "its confidence is too low", "")
+        reason = tf.where(found["ended"] > 0, reason, "the answer has no end")
+        known = tf.reduce_all(tf.gather(self.known, tokens), axis=1)
+        reason = tf.where(known, reason, "it holds bytes that training never did")
+        valid = tf.equal(invalid, "")
+        reason = tf.where(valid, reason, invalid)
+        return {
+            "json": tf.where(valid, found["json"], ""),
+            "confidence": tf.where(valid, found["confidence"], 0.0),
+            "trusted": tf.equal(reason, ""),
+            "reason": reason,
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def embedding(self, text):
+        """`embedding`, the encoder's states, of each text [batch], zeros where it is invalid, and then the `reason`."""
+        tokens, reason = self.encode(text)
+        valid = tf.cast(tf.expand_dims(tf.equal(reason, ""), 1), tf.float32)
+        return {"embedding": self.graph.embed(tokens) * valid, "reason": reason}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, name="tokens")])
+    def tokens(self, tokens):
+        """What `Graph.decode` returns, with attention, of rows of bytes."""
+        return self.graph.decode(tokens, attention=True)
+
+    def encode(self, text):
+        """Texts [batch], any bytes, as rows of bytes int32 [batch, time] with EOS, and why each is invalid, or "".
+
+        An invalid one is encoded as the empty text.
+        """
+        utf8 = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace", replace_control_characters=False)
+        lengths, most = tf.strings.length(text), self.max_input_bytes
+        reason = tf.where(lengths > most, f"it has more than {most} bytes", tf.fill(tf.shape(text), ""))
+        reason = tf.where(tf.strings.regex_full_match(text, r"(?s:.*\x00.*)"), "it holds a NUL character", reason)
+        reason = tf.where(utf8 != text, "it is no UTF-8", reason)
+        valid = tf.equal(reason, "")
+        lengths = tf.expand_dims(tf.where(valid, lengths, 0), 1)
+        width = tf.maximum(tf.reduce_max(lengths), 0) + 1
+        tokens = tf.cast(tf.io.decode_raw(tf.where(valid, text, ""), tf.uint8, fixed_length=width), tf.int32)
+        return tf.where(tf.equal(tf.expand_dims(tf.range(width), 0), lengths), EOS, tokens), reason
+
+    def decode(self, tokens):
+        """`json`, `confidence` and `ended` of rows of bytes [batch, time]."""
+        found = self.graph.decode(tokens)
+        json = tf.strings.reduce_join(tf.gather(self.bytes_of, found["answer"]), axis=1)
+        json = tf.strings.unicode_transcode(json, "UTF-8", "UTF-8", errors="replace", replace_control_characters=False)
+        return {"json": json, "confidence": found["confidence"], "ended": found["ended"]}
+
+
+def in_batches(decode: Callable, tokens, size: int = BATCH) -> dict:
+    """What `decode` returns of rows of bytes [batch, time], called with `size` rows at once of about one length."""
+    lengths = tf.reduce_sum(tf.cast(tf.not_equal(tokens, PADDING), tf.int32), axis=1)
+    order = tf.argsort(lengths)
+    columns = {"json": tf.string, "confidence": tf.float32, "ended": tf.int32}
+
+    def iteration(start, found):
+        rows = order[start : start + size]
+        width = tf.reduce_max(tf.gather(lengths, rows))
+        more = decode(tf.gather(tokens, rows)[:, :width])
+        return start + size, {name: tf.concat([found[name], more[name]], 0) for name in columns}
+
+    nothing = {name: tf.zeros([0], kind) for name, kind in columns.items()}
+    shapes = (tf.TensorShape([]), dict.fromkeys(columns, tf.TensorShape([None])))
+    _, found = tf.while_loop(lambda start, _: start < tf.size(order), iteration, (0, nothing), shape_invariants=shapes)
+    return {name: tf.gather(found[name], tf.argsort(order)) for name in columns}
+
+
+def saved_model_answers(folder: Path, inputs: Sequence[str], size: int = 32) -> Iterator[tuple[str, float, bool]]:
+    """A SavedModel's (answer, confidence, ended), by both of its signatures. Raises ExportError where these differ."""
+    signatures = tf.saved_model.load(str(folder)).signatures
+    for start in range(0, len(inputs), size):
+        batch = inputs[start : start + size]
+        served = signatures["serving_default"](text=tf.constant(batch))
+        decoded = signatures["tokens"](tokens=tf.constant(to_matrix(batch), tf.int32))
+        for row, answer in enumerate(to_texts(decoded["answer"].numpy())):
+            if served["json"][row].numpy().decode() != answer:
+                raise ExportError(f"The SavedModel's two signatures differ on {batch[row]!r}. Please report that.")
+            yield answer, float(served["confidence"][row]), bool(decoded["ended"][row])

@@ -1,0 +1,128 @@
+"""Copies of inverses: beam search for answers, and the function itself to certify them."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from urlseq.decoding import Decoded
+from urlseq.evaluation import Prediction, parse
+from urlseq.functions import Inverse
+from urlseq.graph import Encoded, Graph
+from urlseq.learned import LearnedCopy
+from urlseq.task import Examples
+from urlseq.vectorize import BOS, EOS, PADDING, VOCABULARY, batches_by_length, byte_lengths, to_matrix
+
+UNCERTIFIED = "the function does not certify it"
+
+
+class InverseCopy(LearnedCopy):
+    """A learned inverse of a function. The function itself certifies each answer, or refuses to."""
+
+    def __call__(self, inputs: str | Sequence[str], beam: int = 16):
+        """The value for an input, or a list of values; None where no answer is certified.
+
+        Where the greedy answer is not certified, up to `beam` answers are tried, the most probable first. Raises
+        InvalidInput, and NoFunction where there is no function to certify.
+        """
+        if isinstance(inputs, str):
+            return self([inputs], beam)[0]
+        self.real_function()
+        return [prediction.value if prediction.trusted else None for prediction in self.predict(inputs, beam)]
+
+    def predict(self, inputs: str | Sequence[str], beam: int = 16):
+        """The `Prediction` for an input, or a list of them. It is trusted if the function certifies it.
+
+        Without the function, confidence decides, as it does for any copy.
+        """
+        if isinstance(inputs, str):
+            return self.predict([inputs], beam)[0]
+        inputs = list(inputs)
+        predictions = super().predict(inputs)
+        if not isinstance(self.function, Inverse) or beam < 2:
+            return predictions
+        missed = np.array([row for row, prediction in enumerate(predictions) if not prediction.trusted], int)
+        for rows in batches_by_length(byte_lengths([inputs[row] for row in missed])):
+            candidates = self.beam_search(to_matrix([inputs[row] for row in missed[rows]]), beam)
+            for row, answers in zip(missed[rows], candidates, strict=True):
+                found = next((answer for answer in answers if self.certifies(inputs[row], answer)), None)
+                if found is not None:
+                    predictions[row] = Prediction(parse(found)[0], found, predictions[row].confidence, True)
+        return predictions
+
+    @functools.cached_property
+    def beam_search(self) -> "BeamSearch":
+        return BeamSearch(self.decoder.graph)
+
+    def certifies(self, text: str, answer: str) -> bool:
+        """Whether the function makes just this input of the answer."""
+        return isinstance(self.function, Inverse) and self.function.certifies(parse(answer)[0], text)
+
+    def judge(self, inputs: Sequence[str], decoded: Decoded) -> list[Prediction]:
+        """A certificate is all the trust there is; without the function, confidence has to do."""
+        predictions = super().judge(inputs, decoded)
+        if not isinstance(self.function, Inverse):
+            return predictions
+        certified = [self.certifies(text, answer) for text, answer in zip(inputs, decoded.answers, strict=True)]
+        return [dataclasses.replace(prediction, trusted=trusted, reason="" if trusted else UNCERTIFIED)
+                for prediction, trusted in zip(predictions, certified, strict=True)]  # fmt: skip
+
+    def compare(self, examples: Examples) -> tuple[list[str], Decoded]:
+        """As of any copy, but each answer that the function certifies is an expected one: there may be several."""
+        known, decoded = super().compare(examples)
+        rows = zip(examples.inputs, decoded.answers, known, strict=True)
+        return [answer if self.certifies(text, answer) else expected for text, answer, expected in rows], decoded
+
+
+class BeamSearch:
+    """The most probable answers, instead of the one that is most probable byte by byte."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.encode = tf.function(lambda tokens: graph.encode(tokens, graph.weights()), reduce_retracing=True, autograph=False)
+        self.step = tf.function(self.next_bytes, reduce_retracing=True, autograph=False)
+
+    def next_bytes(self, encoded: Encoded, position, last, state, cell):
+        """Of each next byte the logarithm of its probability [beams, VOCABULARY], and the decoder's new states."""
+        weights = self.graph.weights()
+        rotation = self.graph.rotations(position[None], weights["query_bias"].shape[0] // 2, 0)
+        logits, _, state, cell = self.graph.step(weights, encoded, rotation, last, state, cell)
+        return tf.nn.log_softmax(logits), state, cell
+
+    def __call__(self, matrix: np.ndarray, width: int) -> list[list[str]]:
+        """Up to `width` different answers to each row of a byte matrix [batch, in], the most probable first."""
+        batch, beams = len(matrix), len(matrix) * width
+        encoded = self.encode(tf.constant(np.repeat(matrix, width, axis=0), tf.int32))
+        units = self.graph.variables_by_name["decoder_bias"].shape[0] // 4
+        state = cell = np.zeros((beams, units), np.float32)
+        last, written = np.full(beams, BOS, np.int32), np.zeros((beams, 0), np.uint8)
+        # At first all beams of a row are the same; one of them counts.
+        scores = np.where(np.arange(beams) % width == 0, 0.0, -np.inf)
+        found: list[list[tuple[float, bytes]]] = [[] for _ in range(batch)]
+        for position in range(self.graph.max_answer_bytes if batch else 0):
+            logs, state, cell = (
+                tensor.numpy() for tensor in self.step(encoded, tf.constant(position), last, state, cell)
+            )
+            totals = scores[:, None] + logs  # [beams, VOCABULARY]
+            for beam in np.flatnonzero(np.isfinite(scores)):
+                found[beam // width].append((totals[beam, EOS], written[beam].tobytes()))
+            found = [sorted(answers, reverse=True)[:width] for answers in found]
+            totals[:, [EOS, PADDING]] = -np.inf
+            scores, beams_kept, last = best(totals.reshape(batch, -1), width)
+            state, cell = state[beams_kept], cell[beams_kept]
+            written = np.c_[written[beams_kept], last.astype(np.uint8)]
+            worst = np.array([answers[-1][0] if len(answers) == width else -np.inf for answers in found])
+            scores[scores < np.repeat(worst, width)] = -np.inf  # what is less probable now will never be more so
+            if not np.isfinite(scores).any():
+                break
+        return [[text.decode("utf-8", "replace") for _, text in answers] for answers in found]
+
+
+def best(totals: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `width` largest of each row of scores [batch, width * VOCABULARY]: scores, beams, bytes [batch * width]."""
+    choices = np.argpartition(-totals, width - 1, axis=1)[:, :width]
+    scores = np.take_along_axis(totals, choices, axis=1).ravel()
+    beams = (np.arange(len(totals))[:, None] * width + choices // VOCABULARY).ravel()
+    return scores, beams, (choices % VOCABULARY).ravel().astype(np.int32)

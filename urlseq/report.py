@@ -1,0 +1,137 @@
+"""What a person looks at: progress, attempts while it learns, where and how a copy fails."""
+
+import difflib
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import keras
+import numpy as np
+
+from urlseq.decoding import Decoder
+from urlseq.evaluation import Evaluation, parse
+from urlseq.functions import Function, answers
+from urlseq.vectorize import to_matrix
+
+
+class Progress(keras.callbacks.Callback):
+    """One line that fills while an epoch runs, and stays when it is over, with the time that is left."""
+
+    def __init__(self, schedule):
+        super().__init__()
+        self.schedule = schedule
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        if sys.stdout.isatty() and batch % 10 == 0:
+            self.show(logs, "\r")
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        self.show(logs, "\r" if sys.stdout.isatty() else "", "\n")
+
+    def show(self, logs, start: str, end: str = "") -> None:
+        schedule = self.schedule
+        bar = "█" * round(20 * schedule.progress)
+        left = schedule.seconds * (1 / max(schedule.progress, 1e-6) - 1)
+        line = f"{bar:░<20} {schedule.examples:>9,} examples, loss {logs['loss']:.4f}"
+        if "val_exact" in logs:
+            line += f", held out: {logs['val_exact']:.2%} exact"
+        print(f"{start}{line}, {duration(schedule.seconds)} gone, {duration(left)} left ", end=end, flush=True)
+
+
+def duration(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+class RecordPredictions(keras.callbacks.Callback):
+    """Keeps the answers to the same inputs at the end of each epoch: `answers` [epoch][input]."""
+
+    def __init__(self, inputs: Sequence[str], max_answer_bytes: int = 400, every: int = 1):
+        super().__init__()
+        self.inputs, self.max_answer_bytes, self.every = list(inputs), max_answer_bytes, every
+        self.answers: list[list[str]] = []
+        self.decoder: Decoder | None = None
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        if epoch % self.every:
+            return
+        # The graph is made once; only its weights are new each epoch.
+        if self.decoder is None:
+            self.decoder = Decoder(self.model, self.max_answer_bytes)
+        self.decoder.graph.update(self.model)
+        self.answers.append(self.decoder(to_matrix(self.inputs)).answers)
+
+
+class ShowPredictions(RecordPredictions):
+    """Shows the answers to a few inputs at the end of each epoch, mistakes marked."""
+
+    def __init__(self, function: Function, inputs: Sequence[str], max_answer_bytes: int = 400, every: int = 1):
+        self.expected = answers(function, inputs)
+        super().__init__(
+            inputs, max([max_answer_bytes, *(2 * len(answer.encode()) for answer in self.expected)]), every
+        )
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        super().on_epoch_end(epoch, logs)
+        if epoch % self.every == 0:
+            for row in zip(self.inputs, self.expected, self.answers[-1], strict=True):
+                print(attempt(*row), flush=True)
+
+
+def attempt(text: str, expected: str, predicted: str) -> str:
+    """A few lines to look at: the input, the answer, and if that is wrong, where, and the expected one."""
+    if expected == predicted:
+        return f"  {text}\n    ✓ {predicted}"
+    if len(predicted) > len(expected) + 20:  # a copy that has not learned to end writes on and on
+        predicted = predicted[: len(expected) + 20] + "…"
+    return f"  {text}\n    ✗ {predicted}\n      {carets(expected, predicted)}\n      {expected}"
+
+
+def carets(expected: str, predicted: str) -> str:
+    """A line of carets that belongs below `predicted`: where it differs from `expected`."""
+    line = [" "] * (len(predicted) + 1)
+    for _, _, _, start, end in changes(expected, predicted):
+        line[start : max(end, start + 1)] = "^" * max(end - start, 1)
+    return "".join(line).rstrip()
+
+
+def changes(expected: str, predicted: str) -> list[tuple[str, int, int, int, int]]:
+    """What has to be done to one text to get the other, as of `difflib`, without what is equal."""
+    codes = difflib.SequenceMatcher(None, expected, predicted, autojunk=False).get_opcodes()
+    return [code for code in codes if code[0] != "equal"]
+
+
+def kinds_of_mistakes(evaluation: Evaluation) -> Counter:
+    return Counter(kind_of_mistake(expected, predicted) for _, expected, predicted in evaluation.mistakes())
+
+
+def kind_of_mistake(expected: str, predicted: str) -> str:
+    """One of a few words for what is wrong with an answer."""
+    if parse(predicted)[1]:
+        return "no JSON"
+    found, structure = changes(expected, predicted), set('[]{}",')
+    # The same letters between other delimiters; the differing windows alone may show just the letters that moved.
+    moved = [c for c in expected if c not in structure] == [c for c in predicted if c not in structure]
+    if moved or any(structure & set(expected[a:b] + predicted[c:d]) for _, a, b, c, d in found):
+        return "parts divided in another way"
+    if len(found) > 1:
+        return "changes in several places"
+    kind, a, b, c, d = found[0]
+    size = "one character" if max(b - a, d - c) == 1 else "several characters"
+    return f"{size} {dict(replace='changed', delete='dropped', insert='added')[kind]}"
+
+
+def by_group(evaluation: Evaluation, groups_of: Callable[[str], Iterable[str]]) -> dict[str, tuple[int, int]]:
+    """Exact and all answers in each group that `groups_of(input)` names: {group: (exact, count)}."""
+    found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for text, correct in zip(evaluation.inputs, evaluation.correct, strict=True):
+        for group in groups_of(text):
+            found[group][0] += int(correct)
+            found[group][1] += 1
+    return {group: (exact, count) for group, (exact, count) in sorted(found.items())}
+
+
+def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each number of answers kept, the surest first: the share kept, and the share of these that are wrong."""
+    order = np.argsort(-confidence, kind="stable")
+    kept = np.arange(1, len(order) + 1)
+    return kept / len(order), np.cumsum(~correct[order]) / kept

@@ -1,0 +1,83 @@
+"""Makers of inputs: each returns a sampler, `random.Random -> str`. Any function of that kind is one, too."""
+
+import datetime
+import json
+import random
+from collections.abc import Sequence
+
+from urlseq.samplers.grammar import Grammar, Rule, characters
+from urlseq.samplers.noise import noisy_url
+from urlseq.samplers.url_grammar import DIGITS, symbol
+from urlseq.sampling import Sampler, held_out_rule, is_held_out, shorten
+
+
+def urls(max_bytes: int = 128, noise: float = 0.5) -> Sampler:
+    """URLs of at most `max_bytes` bytes of UTF-8, a share `noise` of them noisy: the function answers those, too."""
+
+    def sample(rng: random.Random) -> str:
+        # Most are made to fit; the others are cut, which fills the bins near the limit.
+        for _ in range(4):
+            text = noisy_url(rng) if rng.random() < noise else symbol("url")(rng)
+            if len(text) <= max_bytes:
+                break
+        return shorten(text, max_bytes)
+
+    return sample
+
+
+def numbers(start: int, stop: int) -> Sampler:
+    """Whole numbers from `start` up to and without `stop`, in decimal, each as likely as any other."""
+    return lambda rng: str(rng.randrange(start, stop))
+
+
+def dates(first: str, last: str, minutes: int = 1) -> Sampler:
+    """Moments in ISO format, to the minute, from the day `first` to the day `last`, in steps of `minutes`.
+
+    Steps of whole days give dates without a time. Whole days are held out, so no day is known from another minute.
+    """
+    step = datetime.timedelta(minutes=minutes)
+    start = datetime.datetime.fromisoformat(first)
+    count = (datetime.datetime.fromisoformat(last) + datetime.timedelta(days=1) - start) // step
+
+    def sample(rng: random.Random) -> str:
+        moment = start + rng.randrange(count) * step
+        return moment.isoformat(timespec="minutes") if step % datetime.timedelta(days=1) else str(moment.date())
+
+    sample.is_held_out = day_is_held_out  # type: ignore[attr-defined]
+    return sample
+
+
+def day_is_held_out(date: str) -> bool:
+    """Whether the day of a date in ISO format is held out."""
+    return is_held_out(date[:10])
+
+
+def text(max_bytes: int = 24, marked: str = "&<>\"'") -> Sampler:
+    """Text of at most `max_bytes` bytes: words in most places, characters of any script, and those in `marked`."""
+    kinds: Rule = {" ": 25, characters(marked, 1, 1): 25, symbol("character"): 30, characters(DIGITS, 1, 1): 20}
+    word, character = symbol("text word"), Grammar({"character": kinds}).sampler("character")
+
+    def sample(rng: random.Random) -> str:
+        text, length, strange = "", rng.randint(1, max_bytes), rng.choice([0.1, 0.3, 0.9])
+        while len(text) < length:
+            text += character(rng) if rng.random() < strange else word(rng)
+        return shorten(text, length)
+
+    return sample
+
+
+def mixture(*samplers: Sampler, weights: Sequence[float] | None = None) -> Sampler:
+    """Inputs of several kinds, in equal or in given shares. Whatever is held out of one kind is held out of all."""
+    rules = [held_out_rule(sampler) for sampler in samplers]
+
+    def sample(rng: random.Random) -> str:
+        return rng.choices(samplers, weights)[0](rng)
+
+    rule = rules[0] if len({*rules}) == 1 else lambda text: any(rule(text) for rule in rules)
+    sample.is_held_out = rule  # type: ignore[attr-defined]
+    return sample
+
+
+def arguments(*samplers: Sampler) -> Sampler:
+    """The arguments of a function of several, as a JSON list of texts: one of each sampler."""
+    return lambda rng: json.dumps([made(rng) for made in samplers], separators=(",", ":"), ensure_ascii=False)

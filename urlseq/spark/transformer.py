@@ -1,0 +1,158 @@
+"""A copied function as a stage of a Spark ML pipeline: columns of answers, confidence, trust and embeddings.
+
+The driver broadcasts the copy, wherever its folder may be. Each Python worker, which needs this project's requirements,
+loads it once, and batches come and go by Arrow.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+import tensorflow as tf
+from pyspark import keyword_only
+from pyspark.ml import Transformer
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param.shared import HasInputCol, HasOutputCol
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from urlseq.errors import NoFunction, WrongColumns
+from urlseq.functions import answer
+from urlseq.learned import LearnedCopy
+from urlseq.spark.labels import ship_package
+from urlseq.store import CARD, load
+
+# What a worker answers to a text, by the parameter that names its column.
+FIELDS = {
+    "outputCol": T.StructField("answer", T.StringType()),
+    "confidenceCol": T.StructField("confidence", T.FloatType()),
+    "trustedCol": T.StructField("trusted", T.BooleanType()),
+    "reasonCol": T.StructField("reason", T.StringType()),
+    "embeddingCol": T.StructField("embedding", T.ArrayType(T.FloatType(), False)),
+}
+DUMMY, TEXT = Params._dummy(), TypeConverters.toString
+
+
+class CopiedFunction(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable, DefaultParamsWritable):
+    """Answers each text of `inputCol`, in further columns, all of them null where the text is:
+
+    - `outputCol`: the answer as JSON; null where the text can't be an input, such as one that is too long;
+    - `outputCol` with `_confidence`, `_trusted`, `_reason` appended, or the names given: the smallest probability
+      along the answer, whether the copy trusts it, and if not, why ("" where it does);
+    - `embeddingCol`, where it is named: the encoder's states, as of `LearnedCopy.embed`.
+
+    With `fallback` the real function answers what the copy does not trust, and what can't be an input; `trusted` and
+    `reason` go on to speak of the copy. `copyFolder` is a folder that the driver can read, or the name of a shipped
+    copy; a saved pipeline keeps the path, not the copy.
+    """
+
+    copyFolder = Param(DUMMY, "copyFolder", "a copy's folder, or the name of a shipped one", TEXT)
+    fallback = Param(DUMMY, "fallback", "the real function answers what is not trusted", TypeConverters.toBoolean)
+    confidenceCol, trustedCol, reasonCol, embeddingCol = (
+        Param(DUMMY, f"{field}Col", f"the name of the column {field}", TEXT)
+        for field in ("confidence", "trusted", "reason", "embedding")
+    )
+
+    @keyword_only
+    def __init__(self, *, inputCol: str = "url", outputCol: str = "answer", copyFolder: str = "urlparse",
+                 fallback: bool = False, confidenceCol: str | None = None, trustedCol: str | None = None,
+                 reasonCol: str | None = None, embeddingCol: str | None = None):  # fmt: skip
+        super().__init__()
+        self._setDefault(inputCol="url", outputCol="answer", copyFolder="urlparse", fallback=False)
+        self._set(**{name: value for name, value in self._input_kwargs.items() if value is not None})
+
+    def columns(self) -> dict[str, str]:
+        """The name of each column that it makes, by the parameter that names it."""
+        defaults = {f"{field}Col": f"{self.getOutputCol()}_{field}" for field in ("confidence", "trusted", "reason")}
+        names = defaults | {name: self.getOrDefault(name) for name in FIELDS if self.isDefined(name)}
+        return {name: names[name] for name in FIELDS if name in names}
+
+    def transformSchema(self, schema: T.StructType) -> T.StructType:
+        """The schema with the new columns. Raises WrongColumns."""
+        source, names = self.getInputCol(), [*schema.names, *self.columns().values()]
+        if source not in schema.names:
+            raise WrongColumns(f"There is no column {source!r} to read; the frame has {', '.join(schema.names)}.")
+        if not isinstance(kind := schema[source].dataType, T.StringType):
+            advice = f"F.col({source!r}).cast('string') converts it."
+            raise WrongColumns(f"Column {source!r} is of type {kind.simpleString()}, and has to be text: {advice}")
+        if taken := [name for name in self.columns().values() if names.count(name) > 1]:
+            raise WrongColumns(f"Two columns would be called {', '.join(dict.fromkeys(taken))}: give other names.")
+        fields = [T.StructField(name, FIELDS[parameter].dataType) for parameter, name in self.columns().items()]
+        return T.StructType([*schema.fields, *fields])
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        """Raises WrongColumns, BadModel where the folder holds no copy that this version reads, and NoFunction."""
+        self.transformSchema(dataset.schema)
+        columns, copied = self.columns(), load(self.getOrDefault("copyFolder"))
+        answers = answering(dataset.sparkSession, copied, self.getOrDefault("fallback"), list(columns))
+        # One column of all fields first, so that each text is answered once, whatever is made of it.
+        together = f"{columns['outputCol']} and all that belongs to it"
+        answered = dataset.withColumn(together, answers(F.col(f"`{self.getInputCol()}`")))
+        fields = {name: F.col(f"`{together}`.{FIELDS[parameter].name}") for parameter, name in columns.items()}
+        return answered.withColumns(fields).drop(together)
+
+
+def answering(spark: SparkSession, copied: LearnedCopy, fallback: bool, parameters: Sequence[str]):
+    """A function from a column of texts to one of structs with the fields of these parameters. Raises NoFunction."""
+    if fallback and (copied.function is None or copied.is_inverse):
+        raise NoFunction(f"There is no function to fall back on: {copied!r} is of none that is known here.")
+    ship_package(spark)
+    with tempfile.TemporaryDirectory() as folder:
+        files = spark.sparkContext.broadcast({path.name: path.read_bytes() for path in copied.save(folder).iterdir()})
+    schema = T.StructType([FIELDS[parameter] for parameter in parameters])
+    names = schema.names
+
+    def answer_batches(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        import urlseq
+
+        with urlseq.quiet():  # TensorFlow's remarks on being imported would come from each worker
+            from urlseq.spark.transformer import answer_all, loaded
+
+            copied = loaded(files)
+        for batch in batches:
+            texts = [None if missing else text for text, missing in zip(batch, batch.isna(), strict=True)]
+            yield answer_all(copied, texts, fallback, "embedding" in names)[names]
+
+    # A function that Spark takes for a random one is never called twice for one row.
+    return F.pandas_udf(answer_batches, schema).asNondeterministic()
+
+
+def answer_all(copied: LearnedCopy, texts: Sequence[str | None], fallback: bool, embed: bool) -> pd.DataFrame:
+    """A row of all fields for each text; all null where the text is None."""
+    inputs = list(dict.fromkeys(text for text in texts if text is not None))
+    valid = [text for text in inputs if not copied.invalid_reason(text)]
+    vectors = dict(zip(valid, copied.embed(valid), strict=True)) if embed else {}
+    rows: dict[str | None, tuple] = {None: (None,) * len(FIELDS)}
+    for text, known in zip(inputs, copied.predict_all(inputs), strict=True):
+        found = None if copied.invalid_reason(text) else known.text
+        if fallback and not known.trusted:
+            found = answer(copied.real_function(), text)
+        rows[text] = (found, known.confidence, known.trusted, known.reason, vectors.get(text))
+    columns = [field.name for field in FIELDS.values()]
+    return pd.DataFrame([rows[text] for text in texts], columns=columns, dtype=object)
+
+
+LOADED: dict[bytes, LearnedCopy] = {}  # the copies of this worker, by their cards, which name the weights by a hash
+
+
+def loaded(files) -> LearnedCopy:
+    """The copy that was broadcast, made when a worker sees it first."""
+    card = files.value[CARD]
+    if card not in LOADED:
+        one_thread()
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in files.value.items():
+                (Path(folder) / name).write_bytes(data)
+            LOADED[card] = load(folder)
+    return LOADED[card]
+
+
+def one_thread() -> None:
+    """Keeps TensorFlow to one core: Spark starts as many workers as there are cores to use."""
+    with contextlib.suppress(RuntimeError):  # another function has used TensorFlow in this worker, and decided
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -1,0 +1,181 @@
+"""What is learned, and how: a `Task` is a function and where its inputs come from, `Training` the settings."""
+
+import dataclasses
+import functools
+import json
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from urlseq.errors import InvalidSetting, UnfitFunction
+from urlseq.functions import Function, Inverse, answers, name_of
+from urlseq.sampling import Sampler
+from urlseq.sources import InputSource, draw, sampler_of
+from urlseq.vectorize import byte_lengths, shown
+
+# A function whose answers have more bytes can't be copied.
+LONGEST_ANSWER = 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How a task is learned. Training ends with `minutes` or `examples`, whichever is used up first; after 10 minutes
+    if neither is given.
+
+    With a `folder`, the copy is saved there, and a training that was interrupted goes on where it stopped when the
+    same call is made again. `learning_rate` is the schedule's peak; where exact match goes up and down, with small
+    batches or many rare facts, a third of it is better. `loss` is a function of target and logits, by default
+    `model.masked_crossentropy`. `validation_count` held-out inputs choose the best epoch.
+    """
+
+    minutes: float | None = None
+    examples: int | None = None
+    folder: str | Path | None = None
+    seed: int = 0
+    # Half of it finds later where to attend, twice as much wavers for longer.
+    learning_rate: float = 1.2e-2
+    batch_size: int = 64
+    epoch_batches: int = 400
+    validation_count: int = 2000
+    loss: Callable | None = None
+    verbose: bool = True
+
+    def __post_init__(self) -> None:
+        if any(budget is not None and budget <= 0 for budget in (self.minutes, self.examples)):
+            raise InvalidSetting(
+                f"The budget has to be above 0, but minutes is {self.minutes} and examples is {self.examples}."
+            )
+
+    @property
+    def budget(self) -> dict:
+        """Minutes and examples, of which at least one is a number."""
+        return {"minutes": self.minutes or (None if self.examples else 10.0), "examples": self.examples}
+
+    def progress(self, seconds: float, examples: int) -> float:
+        """The share of the budget that is used up, 0 to 1."""
+        used = {"minutes": seconds / 60, "examples": examples}
+        return min(1.0, max(used[name] / limit for name, limit in self.budget.items() if limit))
+
+    def record(self) -> dict:
+        """The settings that decide what is learned, as plain JSON."""
+        names = ("seed", "learning_rate", "batch_size", "epoch_batches", "validation_count")
+        loss = getattr(self.loss, "__name__", repr(self.loss)) if self.loss else "masked_crossentropy"
+        return self.budget | {name: getattr(self, name) for name in names} | {"loss": loss}
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Inputs and the function's answers to them, as compact JSON."""
+
+    inputs: list[str]
+    answers: list[str]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @functools.cached_property
+    def lengths(self) -> np.ndarray:
+        """Bytes of each input and its answer together, int64 [examples]."""
+        return byte_lengths(self.inputs) + byte_lengths(self.answers)
+
+    def rows(self, indices: Iterable[int]) -> "Examples":
+        """The examples at these indices."""
+        indices = list(indices)
+        return Examples([self.inputs[index] for index in indices], [self.answers[index] for index in indices])
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A function to copy, or one whose `inverse` is learned, and where the inputs come from.
+
+    `inputs` may be a sampler (`random.Random -> str`), a list of texts, an Arrow array or a file; by default URLs of
+    all kinds. For an inverse they are the function's inputs: what it makes of them is learned from. Inputs of more
+    than `max_input_bytes` bytes of UTF-8 are left out.
+    """
+
+    function: Function | None = None
+    inputs: InputSource | None = None
+    inverse: Function | None = None
+    max_input_bytes: int = 128
+
+    def __post_init__(self) -> None:
+        if (self.function is None) == (self.inverse is None):
+            raise InvalidSetting("Give a function to copy, or a function whose inverse is to be learned: one of them.")
+        if self.max_input_bytes < 1:
+            raise InvalidSetting(f"max_input_bytes has to be above 0, but it is {self.max_input_bytes}.")
+
+    @functools.cached_property
+    def target(self) -> Function:
+        """The function that is learned: an `Inverse` where it is one."""
+        return self.function if self.inverse is None else Inverse(self.inverse)
+
+    @functools.cached_property
+    def sampler(self) -> Sampler:
+        """Draws the inputs of what is learned."""
+        if self.inputs is None:
+            from urlseq.samplers import urls
+
+            sampler = urls(self.max_input_bytes)
+        else:
+            sampler = sampler_of(self.inputs)
+        return self.target.pairs(sampler) if isinstance(self.target, Inverse) else sampler
+
+    def sample(self, count: int = 5, seed: int = 0) -> list[str]:
+        """A few inputs to look at, none of them held out."""
+        return self.examples(f"{seed} sample", count, held_out=False).inputs
+
+    def expected(self, inputs: Iterable[str]) -> list[str]:
+        """The function's answers, as compact JSON."""
+        return answers(self.target, inputs)
+
+    def draw(self, rng: random.Random, count: int, held_out: bool) -> list[str]:
+        """`count` inputs, all of them held out or none."""
+        return draw(self.sampler, rng, count, held_out, self.max_input_bytes)
+
+    def examples(self, seed: str, count: int, held_out: bool) -> Examples:
+        """`count` inputs with their answers, all of them held out or none."""
+        inputs = self.draw(random.Random(seed), count, held_out)
+        return Examples(inputs, self.expected(inputs))
+
+    def record(self) -> dict:
+        """The task as plain JSON, by the function's name."""
+        inverse = self.inverse is not None
+        return {"function": name_of(self.inverse if inverse else self.function), "inverse": inverse,
+                "max_input_bytes": self.max_input_bytes}  # fmt: skip
+
+    def check(self, examples: Examples) -> None:
+        """Raises UnfitFunction, with an example, where there is nothing to learn, or nothing that can be learned.
+
+        Warns where a function has no inverse because it makes the same text of two inputs.
+        """
+        name = name_of(self.target)
+        inputs, expected = examples.inputs, examples.answers
+        if inputs and all(answer.startswith('{"error":') for answer in expected):
+            raise UnfitFunction(f"{name} raises on each of {len(inputs):,} inputs: {expected[0]} on {inputs[0]!r}.")
+        if len(inputs) > 1 and len(set(expected)) == 1:
+            raise UnfitFunction(f"{name} gives {expected[0]} for each of {len(inputs):,} inputs: nothing to learn.")
+        lengths = byte_lengths(expected)
+        if lengths.max(initial=0) > LONGEST_ANSWER:
+            row = int(lengths.argmax())
+            raise UnfitFunction(
+                f"{name}({shown(inputs[row])}) has {lengths[row]:,} bytes, and a copy's answer {LONGEST_ANSWER:,} at "
+                f"most: {shown(expected[row])}. Give shorter inputs, or a function with shorter answers."
+            )
+        for text, answer in zip(inputs[:100], expected, strict=False):
+            if not gives_again(self.target, text, answer):
+                raise UnfitFunction(
+                    f"{name}({text!r}) is not what it was before: either it gives another value each time, "
+                    "and can't be copied, or the answers kept with the inputs are those of another function."
+                )
+        if isinstance(self.target, Inverse):
+            rng = random.Random("collisions")
+            self.target.warn_of_collision([self.sampler(rng) for _ in range(5000)])
+
+
+def gives_again(function: Function, text: str, answer: str) -> bool:
+    """Whether the function, called once more, confirms an answer; for an inverse, the inverted function does."""
+    if isinstance(function, Inverse):
+        return function.certifies(json.loads(answer), text)
+    return answers(function, [str(text)]) == [answer]  # str: a labelled input would only repeat its answer
