@@ -24,7 +24,7 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, path: Path | None, settings: dict, schedule, batches):
         super().__init__()
         self.path, self.settings, self.schedule, self.batches = path, settings, schedule, batches
-        self.best, self.best_weights = -1.0, None
+        self.best, self.best_weights = -1.0, list[np.ndarray]()
         self.history: list[dict] = []
 
     def restore(self) -> int:
@@ -54,19 +54,19 @@ class Checkpoint(keras.callbacks.Callback):
         if exact >= self.best:
             self.best, self.best_weights = float(exact), self.model.get_weights()
         if self.path is not None:
-            self.write(epoch + 1)
+            self.write(self.path, epoch + 1)
 
-    def write(self, epoch: int) -> None:
+    def write(self, path: Path, epoch: int) -> None:
         state = {"settings": self.settings, "epoch": epoch, "best": self.best, "history": self.history,
                  "batches": self.schedule.batches, "seconds": self.schedule.seconds, **self.batches.seen()}  # fmt: skip
-        arrays = {f"weight{index}": value for index, value in enumerate(self.model.get_weights())}
+        arrays: dict[str, Any] = {f"weight{index}": value for index, value in enumerate(self.model.get_weights())}
         arrays |= {f"best{index}": value for index, value in enumerate(self.best_weights)}
         arrays |= {f"optimizer{index}": np.asarray(v) for index, v in enumerate(self.model.optimizer.variables)}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays, state=np.array(json.dumps(state)))
         data = buffer.getvalue()
         # The archive's own checksums leave out its headers, where a bit may hide an array or cut it short.
-        write_file(self.path, data + hashlib.sha256(data).digest())
+        write_file(path, data + hashlib.sha256(data).digest())
 
 
 def read(path: Path) -> tuple[dict, dict[str, Any]] | None:

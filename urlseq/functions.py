@@ -112,7 +112,7 @@ class Inverse:
 
         if hasattr(sampler, "is_held_out"):
             rule = held_out_rule(sampler)
-            sample.is_held_out = lambda text: rule(json.loads(text.answer))
+            setattr(sample, "is_held_out", lambda text: rule(json.loads(text.answer)))  # noqa: B010
         return sample
 
     def certifies(self, value: Any, text: str) -> bool:
@@ -122,7 +122,7 @@ class Inverse:
         except Exception:
             return False
 
-    def warn_of_collision(self, texts: Sequence[LabelledInput]) -> None:
+    def warn_of_collision(self, texts: Sequence[Any]) -> None:
         """Names two values of which the function makes the same text, if there are any among these."""
         known: dict[str, str] = {}
         for text in texts:

@@ -81,7 +81,9 @@ class BeamSearch:
 
     def __init__(self, graph: Graph):
         self.graph = graph
-        self.encode = tf.function(lambda tokens: graph.encode(tokens, graph.weights()), reduce_retracing=True, autograph=False)
+        self.encode = tf.function(
+            lambda tokens: graph.encode(tokens, graph.weights()), reduce_retracing=True, autograph=False
+        )
         self.step = tf.function(self.next_bytes, reduce_retracing=True, autograph=False)
 
     def next_bytes(self, encoded: Encoded, position, last, state, cell):

@@ -11,6 +11,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import keras
@@ -36,9 +37,8 @@ def save(copy: LearnedCopy, folder: str | Path) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, **{variable.path.replace("/", "."): np.asarray(variable) for variable in copy.model.weights}
-    )
+    weights: dict[str, Any] = {variable.path.replace("/", "."): np.asarray(variable) for variable in copy.model.weights}
+    np.savez_compressed(buffer, **weights)
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     name = f"weights-{digest[:12]}.npz"
     card = copy.card | {"format": FORMAT, "weights": name, "sha256": digest}

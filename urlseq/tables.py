@@ -203,7 +203,7 @@ class TableSampler:
         """Inputs come from `column`; where the table has a column `answers`, they carry it as their answer."""
         files = local_table(table) if isinstance(table, str | Path) else table
         names = open_fragment(files[0], [column]).physical_schema.names
-        self.columns = [column, answers] if answers in names else [column]
+        self.columns = [column, answers] if answers and answers in names else [column]
         groups = [group for file in files for group in open_fragment(file, self.columns).split_by_row_group()]
         self.groups = [group for group in groups if group.row_groups[0].num_rows]
         self.rows_up_to = list(itertools.accumulate(group.row_groups[0].num_rows for group in self.groups))

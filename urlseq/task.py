@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -109,7 +110,7 @@ class Task:
     @functools.cached_property
     def target(self) -> Function:
         """The function that is learned: an `Inverse` where it is one."""
-        return self.function if self.inverse is None else Inverse(self.inverse)
+        return self.function or Inverse(cast(Function, self.inverse))
 
     @functools.cached_property
     def sampler(self) -> Sampler:
@@ -141,9 +142,9 @@ class Task:
 
     def record(self) -> dict:
         """The task as plain JSON, by the function's name."""
+        function = self.target.function if isinstance(self.target, Inverse) else self.target
         inverse = self.inverse is not None
-        return {"function": name_of(self.inverse if inverse else self.function), "inverse": inverse,
-                "max_input_bytes": self.max_input_bytes}  # fmt: skip
+        return {"function": name_of(function), "inverse": inverse, "max_input_bytes": self.max_input_bytes}
 
     def check(self, examples: Examples) -> None:
         """Raises UnfitFunction, with an example, where there is nothing to learn, or nothing that can be learned.

@@ -28,8 +28,9 @@ class Batches(keras.utils.PyDataset):
     def __init__(self, task: Task, training: Training, short_first: int = SHORT_FIRST_EXAMPLES):
         super().__init__()
         self.task, self.training, self.short_first = task, training, short_first
-        self.epoch, self.error = 0, None
-        self.chunk_number, self.chunk, self.longest = -1, [], 0
+        self.epoch, self.longest, self.chunk_number = 0, 0, -1
+        self.chunk: list[Examples] = []
+        self.error: Exception | None = None
         self.bytes_seen, self.longest_answer = np.zeros(256, bool), 0
 
     def __len__(self) -> int:

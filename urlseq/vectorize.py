@@ -4,6 +4,7 @@ The same few functions serve training and answering, so that the two can't drift
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ PADDING_STEP = 16
 # step of decoding reads whole, outgrow the processor's cache.
 BATCH = 64
 
-Texts = Sequence[str] | pa.Array
+Texts = Sequence[str] | Any  # or an Arrow array
 
 
 def to_arrow(texts: Texts) -> pa.Array:

@@ -125,7 +125,7 @@ def session(master: str = "local[*]", *, s3: bool = True, anonymous: bool = True
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"  # nobody else has to find this machine
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    CURRENT[:] = [needed, SparkSession.builder.appName("urlseq").config(map=needed).getOrCreate()]
+    CURRENT[:] = [needed, SparkSession.builder.appName("urlseq").config(map=dict(needed)).getOrCreate()]
     return CURRENT[1]
 
 

@@ -63,7 +63,7 @@ class CopiedFunction(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadab
                  reasonCol: str | None = None, embeddingCol: str | None = None):  # fmt: skip
         super().__init__()
         self._setDefault(inputCol="url", outputCol="answer", copyFolder="urlparse", fallback=False)
-        self._set(**{name: value for name, value in self._input_kwargs.items() if value is not None})
+        self._set(**{name: value for name, value in self._input_kwargs.items() if value is not None})  # type: ignore[attr-defined]
 
     def columns(self) -> dict[str, str]:
         """The name of each column that it makes, by the parameter that names it."""
@@ -118,7 +118,7 @@ def answering(spark: SparkSession, copied: LearnedCopy, fallback: bool, paramete
             yield answer_all(copied, texts, fallback, "embedding" in names)[names]
 
     # A function that Spark takes for a random one is never called twice for one row.
-    return F.pandas_udf(answer_batches, schema).asNondeterministic()
+    return F.pandas_udf(answer_batches, schema).asNondeterministic()  # type: ignore[call-overload]
 
 
 def answer_all(copied: LearnedCopy, texts: Sequence[str | None], fallback: bool, embed: bool) -> pd.DataFrame:
