@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from conftest import LONGEST_WORD, tiny_architecture, untrained_copy, words
 
-from urlseq import export
-from urlseq.copying import copy_function
+from urlseq import copy_function
+from urlseq.export import export
 from urlseq.learned import LearnedCopy
 
 HERE = Path(__file__).parent
 EPOCHS, EPOCH_EXAMPLES = 12, 16
-# What the exports are checked with.
-TEXTS = ["abc", "é"]
+# The inputs that exports are checked with.
+INPUTS = ["abc", "é"]
 
 
 def forks() -> multiprocessing.context.BaseContext:
@@ -33,14 +33,14 @@ def forks() -> multiprocessing.context.BaseContext:
 def train(folder: Path) -> None:
     """A training of a few small epochs, always the same."""
     copy_function(
-        str.upper, words, max_bytes=LONGEST_WORD, folder=folder, architecture=tiny_architecture(), batch_size=4,
+        str.upper, words, max_input_bytes=LONGEST_WORD, folder=folder, architecture=tiny_architecture(), batch_size=4,
         examples=EPOCHS * EPOCH_EXAMPLES, epoch_batches=EPOCH_EXAMPLES // 4, validation_count=8, attempts=0,
         verbose=False,
     )  # fmt: skip
 
 
 def write_export(folder: Path, seed: int = 0) -> None:
-    export.export(untrained_copy(seed), folder, TEXTS)
+    export(untrained_copy(seed), folder, INPUTS)
 
 
 class Weight(np.ndarray):

@@ -23,12 +23,14 @@ import pytest
 import tensorflow as tf
 from conftest import largest_difference, untrained_copy
 
-from urlseq import copying, export, files, tables
+from urlseq import export, store, tables
 from urlseq.__main__ import main
-from urlseq.copying import load
-from urlseq.decode import Decoded
-from urlseq.learned import CARD, LearnedCopy
-from urlseq.vectorize import BadText, to_matrix, to_texts
+from urlseq.decoding import Decoded
+from urlseq.errors import InvalidInput
+from urlseq.export.saved_model import write_saved_model
+from urlseq.learned import LearnedCopy
+from urlseq.store import CARD, load
+from urlseq.vectorize import to_matrix, to_texts
 
 ROOT = Path(__file__).parents[1]
 # Nothing here takes so long; it is there so that a process that hangs fails the test.
@@ -136,17 +138,17 @@ def test_a_copy_is_whole_whenever_its_saving_is_killed(forks, copies, tmp_path):
     assert seen == {"old", "new"} and moment > 6
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed_and_files_of_a_living_one_are_not(tmp_path):
     killed = subprocess.Popen([sys.executable, "-c", ""])
     killed.wait()
     for process in (killed.pid, os.getpid(), os.getppid()):
         (tmp_path / f"x[1].{process}.part").touch()
         (tmp_path / f"x[1].{process}.old").mkdir()
     (tmp_path / f"y.{killed.pid}.part").touch()
-    files.write_file(tmp_path / "x[1]", b"data")
+    store.write_file(tmp_path / "x[1]", b"data")
     left = {f"x[1].{os.getppid()}.part", f"y.{killed.pid}.part", "x[1]"}
     assert {name for name in names(tmp_path) if not name.endswith("old")} == left
-    files.beside(tmp_path / "x[1]", "old")
+    store.temporary_path(tmp_path / "x[1]", "old")
     assert [name for name in names(tmp_path) if name.endswith("old")] == [f"x[1].{os.getppid()}.old"]
 
 
@@ -163,9 +165,9 @@ def test_two_processes_save_into_one_folder_and_readers_see_a_whole_copy(forks, 
         weights = ()
         set_weights = print
 
-    monkeypatch.setattr(copying, "build_model", lambda _: Model())
+    monkeypatch.setattr(store, "build_model", lambda _: Model())
     monkeypatch.setattr(Model, "set_weights", lambda self, weights: None)
-    monkeypatch.setattr(copying, "copy_of", lambda model, card, function: card)
+    monkeypatch.setattr(store, "copy_of", lambda model, card, function: card)
     writers = [start(forks, fault_support.save, copies / name, folder, 400) for name in "01"]
     seen = set()
     while any(writer.is_alive() for writer in writers):
@@ -221,10 +223,10 @@ def test_an_export_that_is_killed_leaves_a_whole_one_or_none_and_does_not_distur
 def put_in_place(folder: Path) -> None:
     """The end of an export: a new folder takes the place of the old one. All processes have one number here."""
     os.getpid = lambda: 999_999_999
-    new = files.beside(folder)
+    new = store.temporary_path(folder)
     new.mkdir()
     (new / "new").touch()
-    export.replace(folder, new)
+    store.replace_folder(folder, new)
 
 
 def test_whenever_an_export_is_killed_the_folder_is_the_old_one_or_the_new_one_or_absent(forks, tmp_path):
@@ -256,7 +258,7 @@ def test_the_page_does_not_show_what_a_killed_export_left(tmp_path):
 
 
 def failure(context, limit: int, tmp_path: Path, work, *arguments) -> str:
-    """What is said when the work can't write a file of more than `limit` bytes."""
+    """The message when the work can't write a file of more than `limit` bytes."""
     log = tmp_path / "log"
     assert ended(start(context, fault_support.with_files_of_at_most, limit, log, work, *arguments)) == 1
     return log.read_text()
@@ -285,7 +287,7 @@ def test_a_full_disk_while_training(copies, tmp_path):
 def test_a_full_disk_while_exporting(exported, tmp_path):
     folder = shutil.copytree(exported[0], tmp_path / "copy")
     said = failure(SPAWNS, 40_000, tmp_path, fault_support.write_export, folder, 1)
-    assert said.startswith("urlseq.export.ExportError") and f"{folder} was not written" in said
+    assert said.startswith("urlseq.errors.ExportError") and f"{folder} was not written" in said
     assert export_in(folder) == export_in(exported[0])
     assert names(tmp_path) == ["copy", "log"]
 
@@ -349,11 +351,11 @@ def test_a_server_that_stops_in_mid_read(stopping, monkeypatch, kind):
     monkeypatch.setattr(tables.time, "sleep", waits.append)
     if kind == "http":
         pytest.importorskip("aiohttp")
-        parts = tables.Parts([f"{address}/table/a.parquet"], tables.http_filesystem().open)
+        table = tables.http_table([f"{address}/table/a.parquet"])
     else:
-        parts = tables.s3_parts("s3://b/table", endpoint=address)
+        table = tables.s3_table("s3://b/table", endpoint=address)
     Stopping.left = 4  # more often than Arrow's own client asks again
-    sampler = tables.TableSampler(parts)
+    sampler = tables.TableSampler(table)
     rng = random.Random(0)
     assert sorted(sampler(rng) for _ in texts) == sorted(texts)
     assert Stopping.left == 0 and waits and waits == [2**number for number in range(len(waits))]
@@ -405,7 +407,7 @@ def test_40_000_random_texts_to_a_matrix_and_back():
     good = [text for text in texts if not refused(encoded(text), longest=10**9)]
     assert min(len(bad), len(good)) > 5000
     for text in bad:
-        with pytest.raises(BadText, match="NUL|surrogate"):
+        with pytest.raises(InvalidInput, match="NUL|surrogate"):
             to_matrix([text])
     for start_ in range(0, len(good), 100):
         assert to_texts(to_matrix(good[start_ : start_ + 100])) == good[start_ : start_ + 100]
@@ -417,9 +419,9 @@ def test_10_000_random_texts_to_a_copy():
     copy = LearnedCopy(learned.model, learned.card, len)
     rng = random.Random(2)
     texts = [strange_text(rng) for _ in range(10_000)]
-    refusals = [copy.refusal(text) for text in texts]
-    assert [bool(refusal) for refusal in refusals] == [refused(encoded(text), copy.max_bytes) for text in texts]
-    usable = [text for text, refusal in zip(texts, refusals, strict=True) if refusal is None]
+    reasons = [copy.invalid_reason(text) for text in texts]
+    assert [bool(reason) for reason in reasons] == [refused(encoded(text), copy.max_input_bytes) for text in texts]
+    usable = [text for text, reason in zip(texts, reasons, strict=True) if not reason]
     assert 2000 < len(usable) < 8000
     predictions = copy.predict(usable)
     assert len(predictions) == len(usable)
@@ -431,18 +433,18 @@ def test_10_000_random_texts_to_a_copy():
 
 def test_25_000_random_bytes_to_the_serving_function(tmp_path):
     copy = untrained_copy()
-    export.write_saved_model(copy, tmp_path / "served")
+    write_saved_model(copy, tmp_path / "served")
     served = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
     rng = random.Random(3)
     for _ in range(25_000 // 250):
         batch = [strange_bytes(rng) for _ in range(250)]
         found = {name: values.numpy().tolist() for name, values in served(text=tf.constant(batch)).items()}
-        usable = [data.decode() for data in batch if not refused(data, copy.max_bytes)]
+        usable = [data.decode() for data in batch if not refused(data, copy.max_input_bytes)]
         predictions = iter(copy.predict(usable))
         for row, data in enumerate(batch):
             reason = found["reason"][row].decode()
             assert found["trusted"][row] == (not reason)
-            if refused(data, copy.max_bytes):
+            if refused(data, copy.max_input_bytes):
                 assert found["json"][row] == b"" and reason in (
                     "it is no UTF-8", "it holds a NUL character", "it has more than 12 bytes")  # fmt: skip
                 continue
@@ -463,7 +465,9 @@ def test_25_000_random_lines_to_the_command_line(copies):
     assert len(records) == len(lines)
     for line, record in zip(lines, map(json.loads, records), strict=True):
         assert record["input"] == line.decode("utf-8", "surrogateescape")
-        assert bool(record.get("error")) == refused(line, 12) != ("trusted" in record)
+        invalid = record["reason"].startswith(("it has ", "it holds a NUL", "it holds half"))
+        assert invalid == refused(line, 12)
+        assert not invalid or (record["value"], record["text"], record["trusted"]) == (None, "", False)
 
 
 @pytest.mark.parametrize("answer", ["NaN", "[-Infinity]", "[1e999]", "[" * 3000, "{" * 50, "9" * 5000])
@@ -475,7 +479,7 @@ def test_an_answer_that_is_nearly_json_is_no_value(answer):
 
 def test_a_deeply_nested_answer_is_a_line_of_the_command_line(monkeypatch, capsys):
     nested = "[" * 600 + "]" * 600
-    monkeypatch.setattr(copying, "load", lambda folder: saying(nested))
+    monkeypatch.setattr(store, "load", lambda folder: saying(nested))
     assert main(["call", "copy", "abc"]) == 0
     assert json.loads(capsys.readouterr().out)["text"] == nested
 
@@ -484,7 +488,7 @@ def saying(answer: str) -> LearnedCopy:
     """A copy that gives the same answer to everything, and is sure of it."""
     copy = untrained_copy()
 
-    def decoder(matrix, limit):
+    def decoder(matrix):
         return Decoded([answer] * len(matrix), np.ones(len(matrix)), np.ones(len(matrix), bool))
 
     copy.decoder = decoder

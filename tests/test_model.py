@@ -4,20 +4,15 @@ from conftest import TEXT, random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from keras import layers
 
 from urlseq.model import (
     Architecture,
     ReverseText,
     RotaryAttention,
-    capped_crossentropy,
-    capped_weights,
-    cudnn_obstacles,
     exact_match,
     masked_crossentropy,
 )
-from urlseq.training import model_batch
-from urlseq.vectorize import END, PADDING, VOCABULARY, padded, to_matrix
+from urlseq.vectorize import EOS, PADDING, VOCABULARY, make_batch, pad, to_matrix
 
 TEXTS = ["http://a.example/b?c#d", "", "é", "日本語", "a" * 30, "tictac-tictac"]
 ANSWERS = ['["http","a.example"]', "1", '"É"', '{"error":"ValueError"}', "[]", '"tic"']
@@ -32,7 +27,7 @@ def random_tiny():
 
 
 def one_batch():
-    inputs, target = model_batch(TEXTS, ANSWERS)
+    inputs, target = make_batch(TEXTS, ANSWERS)
     return inputs, target
 
 
@@ -42,11 +37,11 @@ def logits_of(model, inputs) -> np.ndarray:
 
 
 def logits_for(target: np.ndarray, seed: int, wrong: float) -> np.ndarray:
-    """Logits [batch, out, 8] that are right at all but a share `wrong` of the places."""
+    """Logits [batch, out, 8] that are correct at all but a share `wrong` of the positions."""
     rng = np.random.default_rng(seed)
-    said = np.where(rng.random(target.shape) < wrong, rng.integers(0, 8, target.shape), target)
+    predicted = np.where(rng.random(target.shape) < wrong, rng.integers(0, 8, target.shape), target)
     logits = rng.random((*target.shape, 8)).astype(np.float32)
-    np.put_along_axis(logits, said[..., None], 2.0, axis=-1)
+    np.put_along_axis(logits, predicted[..., None], 2.0, axis=-1)
     return logits
 
 
@@ -74,7 +69,7 @@ def test_neighbours_in_the_batch_change_no_logits(random_tiny):
     inputs, target = one_batch()
     together = logits_of(random_tiny, inputs)
     for row in (0, 1, 4):
-        alone_inputs, _ = model_batch(TEXTS[row : row + 1], ANSWERS[row : row + 1])
+        alone_inputs, _ = make_batch(TEXTS[row : row + 1], ANSWERS[row : row + 1])
         alone = logits_of(random_tiny, alone_inputs)[0]
         count = np.count_nonzero(target[row])
         np.testing.assert_allclose(alone[:count], together[row, :count], atol=1e-5)
@@ -102,7 +97,7 @@ def test_a_byte_never_depends_on_later_ones_of_the_answer(random_tiny):
 @settings(max_examples=20)
 @given(st.lists(TEXT, min_size=1, max_size=5))
 def test_reverse_text_against_a_loop(texts):
-    tokens = padded(to_matrix(texts)).astype(np.int32)
+    tokens = pad(to_matrix(texts)).astype(np.int32)
     values = np.random.default_rng(0).random((*tokens.shape, 3)).astype(np.float32)
     expected = values.copy()
     for row, text in enumerate(texts):
@@ -118,16 +113,16 @@ HEADS = 2
 
 
 def attended(queries, keys, tokens) -> np.ndarray:
-    """The first head's weights [batch, out, in]: bytes that are one-hot by place come out as the weights."""
+    """The first head's weights [batch, out, in]: bytes that are one-hot by position come out as the weights."""
     batch, width = tokens.shape
-    places = np.broadcast_to(np.eye(width, dtype=np.float32), (batch, width, width))
+    positions = np.broadcast_to(np.eye(width, dtype=np.float32), (batch, width, width))
     nothing = np.zeros((batch, width, HEADS), np.float32)
-    joined = np.asarray(RotaryAttention(HEADS)([queries, keys, nothing, places, tokens]))
+    joined = np.asarray(RotaryAttention(HEADS)([queries, keys, nothing, positions, tokens]))
     return joined.reshape(batch, -1, HEADS, 1 + width)[:, :, 0, 1:]
 
 
 def test_attention_rows_sum_to_one_and_skip_padding():
-    tokens = padded(to_matrix(TEXTS)).astype(np.int32)
+    tokens = pad(to_matrix(TEXTS)).astype(np.int32)
     rng = np.random.default_rng(0)
     queries = rng.normal(size=(len(TEXTS), 6, 8)).astype(np.float32)
     keys = rng.normal(size=(*tokens.shape, 8)).astype(np.float32)
@@ -141,23 +136,23 @@ def test_attention_rows_sum_to_one_and_skip_padding():
 def test_attention_depends_on_distance_alone_when_content_is_the_same():
     same = np.ones((1, 12, 8), np.float32)
     weights = attended(same, same, np.ones((1, 12), np.int32))[0]
-    scores = np.log(weights) - np.log(np.diagonal(weights))[:, None]  # against the place at distance 0
+    scores = np.log(weights) - np.log(np.diagonal(weights))[:, None]  # against the position at distance 0
     for row in range(1, 11):
         np.testing.assert_allclose(scores[row, 1:], scores[row - 1, :-1], atol=1e-4)
     assert np.ptp(scores[0]) > 0.1
 
 
 def test_each_head_attends_by_its_own_part_alone():
-    tokens = padded(to_matrix(TEXTS)).astype(np.int32)
+    tokens = pad(to_matrix(TEXTS)).astype(np.int32)
     rng = np.random.default_rng(0)
     queries, keys, states, embedded = (
         rng.normal(size=(len(TEXTS), time, width)).astype(np.float32)
         for time, width in ((6, 8), (tokens.shape[1], 8), (tokens.shape[1], 6), (tokens.shape[1], 3))
     )
     together = np.asarray(RotaryAttention(2)([queries, keys, states, embedded, tokens]))
-    apart = [RotaryAttention(1)([queries[..., place : place + 4], keys[..., place : place + 4],
-                                 states[..., place * 3 // 4 : place * 3 // 4 + 3], embedded, tokens])
-             for place in (0, 4)]  # fmt: skip
+    apart = [RotaryAttention(1)([queries[..., start : start + 4], keys[..., start : start + 4],
+                                 states[..., start * 3 // 4 : start * 3 // 4 + 3], embedded, tokens])
+             for start in (0, 4)]  # fmt: skip
     np.testing.assert_allclose(together, np.concatenate(apart, axis=-1), atol=1e-5)
 
 
@@ -169,19 +164,9 @@ def test_sizes_that_heads_can_not_share_are_refused():
 # ---------------------------------------------------------------- losses and the measure
 
 
-@given(TARGETS)
-def test_padding_never_weighs_more_than_the_bytes(target):
-    weights = np.asarray(capped_weights(target))
-    assert (weights[target != PADDING] == 1).all()
-    on_bytes, on_padding = weights[target != PADDING].sum(), weights[target == PADDING].sum()
-    assert on_padding <= on_bytes * (1 + 1e-5)
-    places = (target == PADDING).sum()
-    np.testing.assert_allclose(on_padding, min(places, on_bytes), rtol=1e-5)
-
-
 @given(TARGETS, st.integers(0, 99))
 def test_the_masked_loss_ignores_padding(target, seed):
-    target[:, 0] = END % 8  # no batch is all padding
+    target[:, 0] = EOS % 8  # no batch is all padding
     logits = logits_for(target, seed, 0.3)
     elsewhere = logits.copy()
     elsewhere[target == PADDING] = np.random.default_rng(seed).random(8) * 9
@@ -192,16 +177,8 @@ def test_the_masked_loss_ignores_padding(target, seed):
     assert loss == pytest.approx(-chosen[target != PADDING].mean(), rel=1e-4)
 
 
-def test_the_capped_loss_does_look_at_padding():
-    target = np.array([[3, 4, 0, 0]], np.int32)
-    logits = logits_for(target, 0, 0)
-    elsewhere = logits.copy()
-    elsewhere[0, 3] = [0, 0, 9, 0, 0, 0, 0, 0]
-    assert float(capped_crossentropy(target, elsewhere)) > float(capped_crossentropy(target, logits)) + 0.1
-
-
 @given(TARGETS, st.integers(0, 99), st.sampled_from([0.0, 0.1, 0.9]))
-def test_exact_match_is_every_byte_right(target, seed, wrong):
+def test_exact_match_is_every_byte_correct(target, seed, wrong):
     logits = logits_for(target, seed, wrong)
     said = logits.argmax(axis=-1)
     expected = [
@@ -210,60 +187,9 @@ def test_exact_match_is_every_byte_right(target, seed, wrong):
     assert np.asarray(exact_match(target, logits)).tolist() == expected
 
 
-def test_exact_match_sees_a_missing_end_mark():
+def test_exact_match_sees_a_missing_eos():
     target = to_matrix(["ab"]).astype(np.int32)
     logits = np.eye(VOCABULARY, dtype=np.float32)[target]
     assert np.asarray(exact_match(target, logits)).tolist() == [1]
     logits[0, 2] = np.eye(VOCABULARY)[ord("c")]
     assert np.asarray(exact_match(target, logits)).tolist() == [0]
-
-
-# ---------------------------------------------------------------- cuDNN
-
-
-def test_the_models_own_lstms_may_run_on_cudnn(random_tiny):
-    lstms = [layer for layer in random_tiny.layers if isinstance(layer, layers.LSTM)]
-    assert {layer.name for layer in lstms} == {"forward_encoder", "backward_encoder", "decoder"}
-    assert [cudnn_obstacles(layer) for layer in lstms] == [[], [], []]
-
-
-@pytest.mark.parametrize(("options", "reason"), [
-    ({"activation": "relu"}, "activation is not tanh"),
-    ({"recurrent_activation": "hard_sigmoid"}, "gates' activation is not sigmoid"),
-    ({"unroll": True}, "unrolled"),
-    ({"recurrent_dropout": 0.1}, "drops out recurrent values"),
-    ({"use_bias": False}, "no bias"),
-    ({"use_cudnn": False}, "use_cudnn=False"),
-])  # fmt: skip
-def test_what_keeps_an_lstm_from_cudnn(options, reason):
-    (obstacle,) = cudnn_obstacles(layers.LSTM(4, **options))
-    assert reason in obstacle
-
-
-def test_padding_on_the_left_keeps_an_lstm_from_cudnn():
-    lstm = layers.LSTM(4)
-    assert cudnn_obstacles(lstm, masked=True) == []
-    (obstacle,) = cudnn_obstacles(lstm, masked=True, right_padded=False)
-    assert "padding on the left" in obstacle
-    assert cudnn_obstacles(lstm, masked=False, right_padded=False) == []
-
-
-def test_all_obstacles_are_told():
-    lstm = layers.LSTM(4, activation="relu", use_bias=False, unroll=True)
-    assert len(cudnn_obstacles(lstm)) == 3
-
-
-def test_keras_agrees_on_what_cudnn_takes(monkeypatch):
-    """Keras' own rule, by which it takes the fast road, judges the same layers in the same way."""
-    rnn = pytest.importorskip("keras.src.backend.tensorflow.rnn")
-    monkeypatch.setattr(rnn, "_is_gpu_available", lambda: True)
-    for options in (
-        {},
-        {"activation": "relu"},
-        {"recurrent_activation": "relu"},
-        {"unroll": True},
-        {"use_bias": False},
-    ):
-        lstm = layers.LSTM(4, **options)
-        allowed = rnn.cudnn_ok(lstm.activation, lstm.recurrent_activation, lstm.unroll, use_bias=lstm.use_bias)
-        assert allowed == (not cudnn_obstacles(lstm)), options

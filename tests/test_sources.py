@@ -9,7 +9,15 @@ import pyarrow.parquet
 import pytest
 from conftest import words
 
-from urlseq.errors import BadSource, InvalidInput, InvalidSetting, MissingColumns, MissingPackage, MissingSource, WrongType
+from urlseq.errors import (
+    BadSource,
+    InvalidInput,
+    InvalidSetting,
+    MissingColumns,
+    MissingPackage,
+    MissingSource,
+    WrongType,
+)
 from urlseq.sampling import HELD_OUT_SHARE, LabelledInput, is_held_out
 from urlseq.sources import draw, read_inputs, registry_urls, sampler_of
 
@@ -66,36 +74,36 @@ def test_nulls_of_a_parquet_file_are_left_out(tmp_path):
         pa.parquet.write_table(pa.table({"url": column}), tmp_path / f"{name}.parquet")
     assert read_inputs(tmp_path / "text.parquet") == read_inputs(tmp_path / "codes.parquet") == TEXTS
     assert drawn(tmp_path / "text.parquet") == set(TEXTS)
-    with pytest.raises(ValueError, match="no inputs"):
+    with pytest.raises(InvalidSetting, match="no inputs"):
         sampler_of(tmp_path / "none.parquet")
 
 
 @pytest.mark.parametrize("values, kind", [([None, 1], "int64"), ([b"a"], "binary"), ([["a"]], "list")])
 def test_a_column_that_is_not_text_is_named(tmp_path, values, kind):
     pa.parquet.write_table(pa.table({"url": values}), tmp_path / "odd.parquet")
-    with pytest.raises(ValueError, match=rf"Column 'url' of .*odd\.parquet holds {kind}.*, not text"):
+    with pytest.raises(BadSource, match=rf"Column 'url' of .*odd\.parquet holds {kind}.*, not text"):
         read_inputs(tmp_path / "odd.parquet")
 
 
 def test_a_column_that_is_missing_is_named_beside_those_there(parquet):
-    with pytest.raises(ValueError, match="no column 'adress'; it has number, url"):
+    with pytest.raises(MissingColumns, match="no column adress; it has number, url"):
         read_inputs(parquet / "one.parquet", column="adress")
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing.txt"):
+    with pytest.raises(MissingSource, match="nothing.txt"):
         sampler_of(tmp_path / "nothing.txt")
 
 
 @pytest.mark.parametrize("empty", [[], (), pa.array([], pa.string())])
 def test_no_inputs_are_refused(empty):
-    with pytest.raises(ValueError, match="no inputs"):
+    with pytest.raises(InvalidSetting, match="no inputs"):
         sampler_of(empty)
 
 
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "empty.txt").write_bytes(b"")
-    with pytest.raises(ValueError, match="no inputs"):
+    with pytest.raises(InvalidSetting, match="no inputs"):
         sampler_of(tmp_path / "empty.txt")
 
 
@@ -113,60 +121,84 @@ def test_a_damaged_gzip_file_is_named(tmp_path, kind):
     letters = np.random.default_rng(0).integers(97, 120, 5000, dtype=np.uint8)
     path = tmp_path / "urls.txt.gz"
     path.write_bytes(damaged(gzip.compress(letters.tobytes()), kind))
-    with pytest.raises(ValueError, match=r"urls\.txt\.gz is no whole gzip file"):
+    with pytest.raises(BadSource, match=r"urls\.txt\.gz is no whole gzip file"):
         read_inputs(path)
 
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "latin.txt").write_bytes(b"good\ncaf\xe9\n")
-    with pytest.raises(BadText, match=r"latin\.txt is not UTF-8"):
+    with pytest.raises(BadSource, match=r"latin\.txt is not UTF-8"):
         read_inputs(tmp_path / "latin.txt")
 
 
 # ---------------------------------------------------------------- two sides
 
 
-def test_held_out_and_training_texts_are_disjoint():
-    held_out = texts_for(words, random.Random(1), 300, held_out=True)
-    trained = texts_for(words, random.Random(2), 3000, held_out=False)
+def test_held_out_and_training_inputs_are_disjoint():
+    held_out = draw(words, random.Random(1), 300, held_out=True, max_input_bytes=4)
+    trained = draw(words, random.Random(2), 3000, held_out=False, max_input_bytes=4)
     assert all(map(is_held_out, held_out)) and not any(map(is_held_out, trained))
     assert len(held_out) == 300 and len(trained) == 3000
     assert set(held_out).isdisjoint(trained)
 
 
-def test_about_one_text_in_sixteen_is_held_out():
+def test_about_one_input_in_sixteen_is_held_out():
     share = np.mean([is_held_out(f"https://example.com/{number}") for number in range(20_000)])
     assert abs(share - 1 / HELD_OUT_SHARE) < 0.01
 
 
-def test_only_texts_that_pass_the_check_are_taken():
-    texts = texts_for(words, random.Random(0), 200, held_out=False, check=lambda text: len(text) == 3)
-    assert {len(text) for text in texts} == {3}
+def test_the_empty_text_is_never_held_out():
+    assert not is_held_out("")
+
+
+def test_a_sampler_may_know_what_is_held_out():
+    def sampler(rng):
+        return words(rng)
+
+    sampler.is_held_out = lambda text: text.startswith("a")
+    for held_out in (True, False):
+        drawn_inputs = draw(sampler, random.Random(0), 200, held_out, max_input_bytes=4)
+        assert {text.startswith("a") for text in drawn_inputs} == {held_out}
+
+
+def test_the_generator_decides_what_is_drawn():
+    one, again, other = (draw(words, random.Random(seed), 50, False, max_input_bytes=4) for seed in (0, 0, 1))
+    assert one == again != other
+
+
+def test_inputs_that_are_too_long_are_left_out():
+    inputs = draw(lambda rng: rng.choice("abé") * rng.randint(1, 4), random.Random(0), 200, False, max_input_bytes=3)
+    assert {len(text.encode()) for text in inputs} == {1, 2, 3}
+
+
+def test_an_input_keeps_its_answer():
+    (text,) = draw(lambda rng: LabelledInput(words(rng), '"known"'), random.Random(0), 1, False, max_input_bytes=4)
+    assert text.answer == '"known"'
 
 
 @pytest.mark.parametrize("held_out", [True, False])
 def test_too_few_inputs_are_refused_with_an_example(held_out):
     other_side = next(f"text {n}" for n in range(1000) if is_held_out(f"text {n}") != held_out)
-    with pytest.raises(ValueError, match=f"Hardly any input is.*'{other_side}'"):
-        texts_for(sampler_of([other_side]), random.Random(0), 1, held_out)
+    with pytest.raises(InvalidSetting, match=f"Hardly any input is.*'{other_side}'"):
+        draw(sampler_of([other_side]), random.Random(0), 1, held_out, max_input_bytes=100)
 
 
-def test_a_check_that_nothing_passes_is_told():
-    with pytest.raises(ValueError, match="Hardly any input is left for training.*too long"):
-        texts_for(words, random.Random(0), 1, held_out=False, check=lambda text: False)
+def test_a_limit_that_no_input_keeps_is_told():
+    with pytest.raises(InvalidSetting, match="Hardly any input is left for training.*too long"):
+        draw(words, random.Random(0), 1, held_out=False, max_input_bytes=0)
 
 
 @pytest.mark.parametrize("text", ["a\0b", "half \ud83d"])
 def test_unusable_inputs_are_named(text):
-    with pytest.raises(BadText) as caught:
-        texts_for(lambda rng: text, random.Random(0), 1, held_out=False)
+    with pytest.raises(InvalidInput) as caught:
+        draw(lambda rng: text, random.Random(0), 1, held_out=False, max_input_bytes=100)
     assert repr(text) in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [None, 5, b"bytes"])
 def test_inputs_that_are_no_text_are_named(value):
-    with pytest.raises(TypeError, match=repr(value)):
-        texts_for(lambda rng: value, random.Random(0), 1, held_out=False)
+    with pytest.raises(WrongType, match=repr(value)):
+        draw(lambda rng: value, random.Random(0), 1, held_out=False, max_input_bytes=100)
 
 
 # ---------------------------------------------------------------- real URLs of a package
@@ -175,18 +207,18 @@ def test_inputs_that_are_no_text_are_named(value):
 def test_real_urls_of_the_registry():
     if importlib.util.find_spec("bioregistry") is None:
         pytest.skip("the package bioregistry is not installed")
-    texts = registry_urls()
-    assert len(texts) > 30_000
-    assert texts == sorted(set(texts))
+    found = registry_urls()
+    assert len(found) > 30_000
+    assert found == sorted(set(found))
     hosts = set()
-    for text in texts:
-        assert text.startswith(("http://", "https://"))
-        if "[" not in text:  # one of them is a pattern for URLs
-            hosts.add(urlsplit(text).hostname)
+    for url in found:
+        assert url.startswith(("http://", "https://"))
+        if "[" not in url:  # one of them is a pattern for URLs
+            hosts.add(urlsplit(url).hostname)
     assert len(hosts) > 10_000 and None not in hosts
 
 
 def test_a_missing_registry_is_told_with_what_to_do(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match="pip install --no-deps bioregistry"):
+    with pytest.raises(MissingPackage, match="pip install --no-deps bioregistry"):
         registry_urls()

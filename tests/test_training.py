@@ -9,25 +9,16 @@ import numpy as np
 import pytest
 from conftest import LETTERS, largest_difference, words, words_of
 
-from urlseq import copying
-from urlseq.copying import copy_function
-from urlseq.files import write_file
-from urlseq.functions import UnfitFunction
+from urlseq import Task, Training, copy_function, learn, training
+from urlseq.checkpoint import Checkpoint
+from urlseq.errors import UnfitFunction
 from urlseq.model import Architecture, build_model, masked_crossentropy
-from urlseq.sampler import is_held_out
-from urlseq.training import (
-    Batches,
-    Budget,
-    Keeper,
-    Progress,
-    Schedule,
-    Validation,
-    by_length,
-    duration,
-    model_batch,
-    muon,
-)
-from urlseq.vectorize import PADDING_STEP, byte_lengths, to_texts
+from urlseq.report import Progress, duration
+from urlseq.sampling import is_held_out
+from urlseq.store import write_file
+from urlseq.task import Examples
+from urlseq.training import Batches, Schedule, Validation, muon
+from urlseq.vectorize import PADDING_STEP, batches_by_length, byte_lengths, make_batch, to_texts
 
 SMALL = Architecture(units=8, embedding=4, attention=8, heads=2, hidden=8)
 EPOCH_BATCHES, BATCH_SIZE, EPOCHS = 5, 8, 3
@@ -35,7 +26,7 @@ EPOCH_BATCHES, BATCH_SIZE, EPOCHS = 5, 8, 3
 
 def train_a_little(folder=None, seed=0, **options):
     """The same short training each time: three epochs of five batches."""
-    choices = {"architecture": SMALL, "max_bytes": 12, "examples": EPOCHS * EPOCH_BATCHES * BATCH_SIZE,
+    choices = {"architecture": SMALL, "max_input_bytes": 12, "examples": EPOCHS * EPOCH_BATCHES * BATCH_SIZE,
                "batch_size": BATCH_SIZE, "epoch_batches": EPOCH_BATCHES, "validation_count": 12, "attempts": 0,
                "learning_rate": 0.2, "verbose": False} | options  # fmt: skip
     return copy_function(str.upper, choices.pop("inputs", words), folder=folder, seed=seed, **choices)
@@ -58,9 +49,10 @@ class Interruption(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize(("budget", "seconds", "seen", "progress"), [
-    (Budget(minutes=2), 60, 10**9, 0.5), (Budget(minutes=2), 500, 0, 1.0), (Budget(examples=200), 10**9, 50, 0.25),
-    (Budget(examples=200), 0, 500, 1.0), (Budget(1, 100), 30, 20, 0.5), (Budget(1, 100), 30, 80, 0.8),
-    (Budget(1, 100), 0, 0, 0.0),
+    (Training(minutes=2), 60, 10**9, 0.5), (Training(minutes=2), 500, 0, 1.0),
+    (Training(examples=200), 10**9, 50, 0.25), (Training(examples=200), 0, 500, 1.0),
+    (Training(1, 100), 30, 20, 0.5), (Training(1, 100), 30, 80, 0.8),
+    (Training(1, 100), 0, 0, 0.0),
 ])  # fmt: skip
 def test_progress_of_a_budget(budget, seconds, seen, progress):
     assert budget.progress(seconds, seen) == pytest.approx(progress)
@@ -69,7 +61,7 @@ def test_progress_of_a_budget(budget, seconds, seen, progress):
 def test_the_learning_rate_warms_up_and_comes_down():
     model = build_model(SMALL)
     model.compile(keras.optimizers.Adam())
-    schedule = Schedule(Budget(examples=1000), learning_rate=0.5, batch_size=10, warm_up_batches=20)
+    schedule = Schedule(Training(examples=1000, learning_rate=0.5, batch_size=10), warm_up_batches=20)
     schedule.set_model(model)
     schedule.on_train_begin()
     rates = []
@@ -82,13 +74,13 @@ def test_the_learning_rate_warms_up_and_comes_down():
     assert max(rates) < 0.5 and rates[-1] < 0.001
 
 
-def test_a_step_turns_all_directions_of_a_matrix_alike_but_not_of_embeddings_and_logits():
+def test_a_step_is_as_large_in_all_directions_of_a_matrix_but_not_of_embeddings_and_logits():
     keras.utils.set_random_seed(0)
     model = build_model(SMALL)
     model.compile(muon(0.1), masked_crossentropy, jit_compile=False)
     before = model.get_weights()
     texts = ["abcd", "xyz", "hello", "Zq"] * 4
-    model.train_on_batch(*model_batch(texts, [text.upper() for text in texts]))
+    model.train_on_batch(*make_batch(texts, [text.upper() for text in texts]))
     paths = [variable.path for variable in model.weights]
     steps = {path: now - then for path, now, then in zip(paths, model.get_weights(), before, strict=True)}
 
@@ -105,7 +97,7 @@ def test_a_step_turns_all_directions_of_a_matrix_alike_but_not_of_embeddings_and
 
 
 def test_progress_is_one_line_an_epoch(capsys):
-    schedule = Schedule(Budget(examples=1000), 0.5, batch_size=10)
+    schedule = Schedule(Training(examples=1000, batch_size=10))
     schedule.batches, schedule.seconds = 50, 61.0
     Progress(schedule).on_epoch_end(0, {"loss": 0.25, "val_exact": 0.5})
     line = capsys.readouterr().out
@@ -117,9 +109,16 @@ def test_progress_is_one_line_an_epoch(capsys):
 # ---------------------------------------------------------------- batches
 
 
-def batches(seed=0, function=str.upper, sampler=words, **options):
-    choices = {"epoch_batches": 10, "batch_size": 8, "chunk_batches": 4} | options
-    return Batches(function, sampler, lambda text: True, seed, **choices)
+@pytest.fixture(scope="module", autouse=True)
+def small_chunks():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "CHUNK_BATCHES", 4)
+        yield
+
+
+def batches(seed=0, sampler=words, **options):
+    settings = Training(examples=1000, seed=seed, epoch_batches=10, batch_size=8)
+    return Batches(Task(str.upper, sampler), settings, **options)
 
 
 def assert_same(one, other):
@@ -129,24 +128,24 @@ def assert_same(one, other):
 
 def test_a_batch_is_the_same_whenever_it_is_made():
     in_order = [batches()[index] for index in range(10)]
-    one_dataset, places = batches(), list(range(10)) * 2
-    random.Random(0).shuffle(places)
-    for index in places:
+    one_dataset, indices = batches(), list(range(10)) * 2
+    random.Random(0).shuffle(indices)
+    for index in indices:
         assert_same(one_dataset[index], in_order[index])
 
 
 def test_seeds_and_epochs_give_other_batches():
     first = batches()
-    texts = [first.texts(number)[0] for number in range(20)]
-    assert len({tuple(batch) for batch in texts}) == 20
+    inputs = [first.examples(number).inputs for number in range(20)]
+    assert len({tuple(batch) for batch in inputs}) == 20
     other = batches(seed=1)
-    assert all(other.texts(number)[0] != texts[number] for number in range(20))
+    assert all(other.examples(number).inputs != inputs[number] for number in range(20))
     second_epoch = batches()
     second_epoch.on_epoch_end()
-    assert to_texts(second_epoch[3][0]["encoder_input"]) == texts[13]
+    assert to_texts(second_epoch[3][0]["encoder_input"]) == inputs[13]
 
 
-def test_a_batch_holds_the_texts_and_the_functions_answers():
+def test_a_batch_holds_the_inputs_and_the_functions_answers():
     inputs, target = batches()[1]
     texts = to_texts(inputs["encoder_input"])
     assert [json.loads(answer) for answer in to_texts(target)] == [text.upper() for text in texts]
@@ -157,69 +156,76 @@ def long_and_short(rng) -> str:
     return words(rng) * rng.randint(1, 20)
 
 
-def test_lengths_within_a_batch_are_similar():
-    made = batches(sampler=long_and_short, chunk_batches=32, short_first=0)
-    spreads = [np.ptp(byte_lengths(made.texts(number)[0])) for number in range(32)]
-    everything = np.concatenate([byte_lengths(made.texts(number)[0]) for number in range(32)])
+def test_lengths_within_a_batch_are_similar(monkeypatch):
+    monkeypatch.setattr(training, "CHUNK_BATCHES", 32)
+    made = batches(sampler=long_and_short, short_first=0)
+    spreads = [np.ptp(byte_lengths(made.examples(number).inputs)) for number in range(32)]
+    everything = np.concatenate([byte_lengths(made.examples(number).inputs) for number in range(32)])
     assert np.ptp(everything) > 60 and np.median(spreads) < 5
 
 
-def test_batches_do_not_come_in_order_of_length():
-    made = batches(sampler=long_and_short, chunk_batches=32, short_first=0)
-    means = [byte_lengths(made.texts(number)[0]).mean() for number in range(32)]
+def test_batches_do_not_come_in_order_of_length(monkeypatch):
+    monkeypatch.setattr(training, "CHUNK_BATCHES", 32)
+    made = batches(sampler=long_and_short, short_first=0)
+    means = [byte_lengths(made.examples(number).inputs).mean() for number in range(32)]
     assert sorted(means) != means
 
 
-def test_short_texts_come_first_and_long_ones_in_the_end():
-    made = batches(sampler=long_and_short, chunk_batches=16, short_first=1000)
-    longest = [max(byte_lengths(made.texts(16 * chunk + place)[0]).max() for place in range(16)) for chunk in (0, 8)]
+def test_short_inputs_come_first_and_long_ones_in_the_end(monkeypatch):
+    monkeypatch.setattr(training, "CHUNK_BATCHES", 16)
+    made = batches(sampler=long_and_short, short_first=1000)
+    longest = [max(byte_lengths(made.examples(16 * chunk + index).inputs).max() for index in range(16))
+               for chunk in (0, 8)]  # fmt: skip
     assert longest[0] < 50 < longest[1]
 
 
-def test_a_small_budget_still_sees_long_texts(monkeypatch):
+def test_a_small_budget_still_sees_long_inputs(monkeypatch):
+    monkeypatch.setattr(training, "CHUNK_BATCHES", 32)
+
     class Enough(Exception):
         pass
 
     def instead_of_training(model, made, *_, **__):
-        lengths = np.concatenate([byte_lengths(made.texts(number)[0]) for number in range(4096 // 16)])
+        lengths = np.concatenate([byte_lengths(made.examples(number).inputs) for number in range(4096 // 16)])
         assert lengths[:1024].max() < 60 < lengths[-1024:].max()
         raise Enough
 
-    monkeypatch.setattr(copying, "train", instead_of_training)
+    monkeypatch.setattr(learn, "fit", instead_of_training)
     with pytest.raises(Enough):
-        copy_function(str.upper, long_and_short, max_bytes=100, architecture=SMALL, examples=4096, batch_size=16,
+        copy_function(str.upper, long_and_short, max_input_bytes=100, architecture=SMALL, examples=4096, batch_size=16,
                       validation_count=12, verbose=False)  # fmt: skip
 
 
-def test_no_held_out_text_is_ever_trained_on():
+def test_no_held_out_input_is_ever_trained_on():
     made = batches(short_first=0)
-    trained = {text for number in range(60) for text in made.texts(number)[0]}
+    trained = {text for number in range(60) for text in made.examples(number).inputs}
     assert len(trained) > 100 and not any(map(is_held_out, trained))
 
 
 def test_bytes_and_lengths_that_were_seen_are_noted():
     made = batches()
     made[0]
-    texts, answers = zip(*itertools.chain.from_iterable(made.chunk), strict=True)
-    assert set(np.flatnonzero(made.bytes_seen)) == set("".join(texts).encode()) <= set(LETTERS.encode())
+    inputs = [text for examples in made.chunk for text in examples.inputs]
+    answers = [answer for examples in made.chunk for answer in examples.answers]
+    assert set(np.flatnonzero(made.bytes_seen)) == set("".join(inputs).encode()) <= set(LETTERS.encode())
     assert made.longest_answer == max(len(answer.encode()) for answer in answers)
 
 
-def test_validation_holds_each_text_once():
+def test_validation_holds_each_input_once():
     texts = [text * 3 for text in words_of(600)]
-    validation = Validation(texts, texts)
+    validation = Validation(Examples(texts, texts))
     seen = [text for index in range(len(validation)) for text in to_texts(validation[index][0]["encoder_input"])]
     assert sorted(seen) == sorted(texts)
 
 
-def test_by_length_covers_all_places_in_order_of_length():
+def test_batches_by_length_cover_all_rows_in_order_of_length():
     texts = words_of(50)
-    groups = by_length(texts, texts, batch_size=20)
+    groups = batches_by_length(byte_lengths(texts), batch_size=20)
     assert [len(group) for group in groups] == [20, 20, 10]
     lengths = byte_lengths([texts[row] for group in groups for row in group])
     assert (np.diff(lengths) >= 0).all()
     assert sorted(np.concatenate(groups)) == list(range(50))
-    assert by_length([], []) == []
+    assert batches_by_length(byte_lengths([])) == []
 
 
 def test_the_first_batch_has_a_length_that_no_other_has():
@@ -229,7 +235,7 @@ def test_the_first_batch_has_a_length_that_no_other_has():
 
 
 @pytest.mark.slow
-def test_texts_of_one_length_train_as_well():
+def test_inputs_of_one_length_train_as_well():
     copy = train_a_little(inputs=lambda rng: "".join(rng.choices(LETTERS, k=9)))
     assert len(copy.card["history"]) == EPOCHS
 
@@ -311,20 +317,21 @@ def test_a_damaged_state_is_passed_over(uninterrupted, state, tmp_path, capsys):
     assert largest_difference(copy.model.get_weights(), uninterrupted.model.get_weights()) < 1e-6
 
 
-def keeper_of(path, settings) -> Keeper:
+def checkpoint_of(path, settings) -> Checkpoint:
     model = build_model(SMALL)
     model.compile(muon(0.1), masked_crossentropy)
-    keeper = Keeper(path, settings, Schedule(Budget(examples=100), 0.1, BATCH_SIZE), batches())
-    keeper.set_model(model)
-    return keeper
+    schedule = Schedule(Training(examples=100, learning_rate=0.1, batch_size=BATCH_SIZE))
+    checkpoint = Checkpoint(path, settings, schedule, batches())
+    checkpoint.set_model(model)
+    return checkpoint
 
 
 def restored(path, settings) -> int:
-    keeper = keeper_of(path, settings)
-    before = keeper.model.get_weights()
-    epoch = keeper.restore()
-    assert bool(epoch) == (largest_difference(before, keeper.model.get_weights()) > 0)
-    assert bool(epoch) == bool(keeper.schedule.batches) == (keeper.best_weights is not None)
+    checkpoint = checkpoint_of(path, settings)
+    before = checkpoint.model.get_weights()
+    epoch = checkpoint.restore()
+    assert bool(epoch) == (largest_difference(before, checkpoint.model.get_weights()) > 0)
+    assert bool(epoch) == bool(checkpoint.schedule.batches) == bool(checkpoint.best_weights)
     return epoch
 
 
@@ -336,7 +343,7 @@ def settings_of(path) -> dict:
 def test_a_state_is_for_its_own_settings_alone(state):
     settings = settings_of(state)
     assert restored(state, settings) == 1
-    for name, value in {"seed": 7, "function": "other", "learning_rate": 1.0, "held_out": "other"}.items():
+    for name, value in {"task": "other", "architecture": {}, "training": {"seed": 7}, "digests": ["other", ""]}.items():
         assert restored(state, settings | {name: value}) == 0
     assert restored(state.with_name("nothing.npz"), settings) == 0
     assert restored(None, settings) == 0
@@ -376,24 +383,24 @@ def test_any_flipped_bit_is_noticed(state):
     settings, data = settings_of(state), state.read_bytes()
     with zipfile.ZipFile(state) as archive:
         directory = archive.start_dir
-        headers = [place for member in archive.infolist() for place in header(member)]
+        headers = [index for member in archive.infolist() for index in header(member)]
     rng = random.Random(0)
-    places = rng.sample(range(directory, len(data)), 200) + rng.sample(headers, 100) + rng.sample(range(directory), 50)
+    indices = rng.sample(range(directory, len(data)), 200) + rng.sample(headers, 100) + rng.sample(range(directory), 50)
     # And some by which it seems encrypted, compressed, from the future, without its first array, with a short one.
     chosen = [(directory + 8, 0), (directory + 10, 3), (directory + 6, 7), (directory + 52, 0)]
     chosen.append((data.index(b"'shape': (256,") + len("'shape': (2"), 2))
-    keeper = keeper_of(state, settings)
-    for place, bit in [*chosen, *((place, rng.randrange(8)) for place in places)]:
+    checkpoint = checkpoint_of(state, settings)
+    for index, bit in [*chosen, *((index, rng.randrange(8)) for index in indices)]:
         damaged = bytearray(data)
-        damaged[place] ^= 1 << bit
+        damaged[index] ^= 1 << bit
         state.write_bytes(damaged)
-        assert keeper.restore() == 0, (place, bit)
+        assert checkpoint.restore() == 0, (index, bit)
     state.write_bytes(data)
-    assert keeper.restore() == 1
+    assert checkpoint.restore() == 1
 
 
 def header(member: zipfile.ZipInfo) -> range:
-    """The places of a member's own header (20 bytes of it are of zip64) and of its array's."""
+    """Where a member's own header is (20 bytes of it are of zip64), and its array's."""
     return range(member.header_offset, member.header_offset + 30 + len(member.filename) + 20 + 128)
 
 
@@ -402,12 +409,13 @@ def header(member: zipfile.ZipInfo) -> range:
 
 @pytest.mark.slow
 def test_a_function_that_proves_unfit_while_training_is_told_as_such():
-    """What held-out texts did not show yet, a set for one input in many, ends the training with its own message."""
+    """What held-out inputs did not show yet, a set for one input in many, ends the training with its own message."""
     calls = itertools.count()
 
     def unfit_later(text):
         return {1} if next(calls) > 400 else text
 
     with pytest.raises(UnfitFunction, match="unfit_later.*can't hold"):
-        copy_function(unfit_later, words, max_bytes=12, architecture=SMALL, examples=20_000, batch_size=BATCH_SIZE,
-                      epoch_batches=40, validation_count=12, attempts=0, verbose=False)  # fmt: skip
+        copy_function(unfit_later, words, max_input_bytes=12, architecture=SMALL, examples=20_000,
+                      batch_size=BATCH_SIZE, epoch_batches=40, validation_count=12,
+                      attempts=0, verbose=False)  # fmt: skip

@@ -130,6 +130,6 @@ class Inverse:
                 warnings.warn(
                     f"{name_of(self.function)} makes {shown(text)} of {known[text]} and of {text.answer}, so it has no "
                     "one inverse. One of the values is learned; any that the function certifies counts as correct.",
-                    stacklevel=4,
+                    stacklevel=5,  # the call of `copy_function`
                 )
                 return

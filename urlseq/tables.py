@@ -62,10 +62,7 @@ def local_table(path: str | Path) -> Table:
 
 
 def s3_table(path: str, anonymous: bool = True, region: str = "us-east-1", endpoint: str | None = None) -> Table:
-    """The parquet files below `s3://bucket/folder`, as anyone or, without `anonymous`, by the configured account.
-
-    Raises PrivateSource, MissingSource, and Unreachable.
-    """
+    """The parquet files below `s3://bucket/folder`, for anyone or for the configured account. Raises as in `TRACES`."""
     scheme, _, address = (endpoint or "https://").rpartition("://")
     filesystem = pyarrow.fs.S3FileSystem(
         anonymous=anonymous, region=region, endpoint_override=address or None, scheme=scheme or "https"
@@ -76,13 +73,9 @@ def s3_table(path: str, anonymous: bool = True, region: str = "us-east-1", endpo
 
 
 def common_crawl_table(crawl: str, server: str = "https://data.commoncrawl.org") -> Table:
-    """One crawl, such as `CC-MAIN-2025-33`, in Common Crawl's index over HTTPS, which needs no account.
-
-    The server lists no folders, but it has a file with the names. It limits its readers' rate. Raises Unreachable.
-    """
-    filesystem = http_filesystem()
+    """One crawl, such as `CC-MAIN-2025-33`, in Common Crawl's index over HTTPS; no account. Raises Unreachable."""
     listing = f"{server}/crawl-data/{crawl}/cc-index-table.paths.gz"
-    names = gzip.decompress(with_retries(lambda: filesystem.cat_file(listing), listing)).decode().split()
+    names = gzip.decompress(with_retries(lambda: http_filesystem().cat_file(listing), listing)).decode().split()
     return http_table([f"{server}/{name}" for name in names if "/subset=warc/" in name])
 
 
@@ -194,9 +187,9 @@ def sample(table: Table, count: int, columns: Sequence[str] = ("url",), seed: in
 class TableSampler:
     """A sampler over a table of any size. Memory holds a page of rows, and 1 kB for each column of each row group.
 
-    A new random generator begins a new page: rows of a row group, in random order. When they are used up, it chooses
-    another row group. So what is drawn depends on the generator alone, and training can make any chunk of batches
-    again. For batches that are a mixture, `spark.write_training_table` mixes the rows and makes small row groups.
+    What it draws depends on the random generator alone: a new one begins a new page, random rows of a row group, and
+    chooses the next page. So training can make any chunk of batches again. For batches that are a mixture,
+    `spark.write_training_table` mixes the rows and makes small row groups.
     """
 
     def __init__(self, table: Table | str | Path, column: str = "url", answers: str | None = "answer"):

@@ -110,7 +110,7 @@ class Task:
     @functools.cached_property
     def target(self) -> Function:
         """The function that is learned: an `Inverse` where it is one."""
-        return self.function or Inverse(cast(Function, self.inverse))
+        return self.function if self.function is not None else Inverse(cast(Function, self.inverse))
 
     @functools.cached_property
     def sampler(self) -> Sampler:

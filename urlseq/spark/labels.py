@@ -15,6 +15,7 @@ from urlseq.functions import Function, answer
 from urlseq.tables import check_columns, translate_errors
 
 END_OF_TERM = "s3a://eotarchive/eot-index/table/eot-main/crawl=EOT-2020"
+COMMON_CRAWL = "s3a://commoncrawl/cc-index/table/cc-main/warc"  # needs an account
 PACKAGE = Path(__file__).parents[1]
 JAVA_ERRORS = (Py4JError, PySparkException)
 
@@ -22,7 +23,7 @@ JAVA_ERRORS = (Py4JError, PySparkException)
 def read_table(spark: SparkSession, path: str | Path, columns: Sequence[str] | None = ("url",)) -> DataFrame:
     """A handle on a parquet table: an archive's index, or any that has the `columns` (None: all that it has).
 
-    Nothing is read but its schema, and later only the columns and row groups that `select` and `where` leave. Raises
+    Only its schema is read, and later the columns and row groups that `select` and `where` leave. Raises
     MissingColumns, MissingSource, PrivateSource, and Unreachable.
     """
     path = str(path).replace("s3://", "s3a://")

@@ -15,11 +15,9 @@ from pyspark.sql import SparkSession
 
 from urlseq.errors import NoJava, Unreachable
 
-HERE = Path(__file__).resolve()
-QUIET_LOG = HERE.with_name("log4j2.properties")
-# Jars are kept in the checkout, or, where the package is installed, in the user's cache.
-IS_CHECKOUT = (HERE.parents[2] / "setup_colab.sh").exists()
-CACHE = HERE.parents[2] / ".cache" if IS_CHECKOUT else Path(os.path.expanduser("~/.cache/urlseq"))
+CHECKOUT = Path(__file__).resolve().parents[2]  # or, where the package is installed, what it is installed in
+CACHE = CHECKOUT / ".cache" if (CHECKOUT / "setup_colab.sh").exists() else Path(os.path.expanduser("~/.cache/urlseq"))
+QUIET_LOG = CHECKOUT / "urlseq" / "spark" / "log4j2.properties"
 SPARK_HOME = Path(pyspark.__file__).parent
 # Hadoop's S3 part has to be of the very same version as the Hadoop in pyspark.
 HADOOP_VERSION = "".join(path.stem[len("hadoop-client-api-") :] for path in SPARK_HOME.glob("jars/hadoop-client-api-*"))

@@ -1,8 +1,4 @@
-"""A copied function as a stage of a Spark ML pipeline: columns of answers, confidence, trust and embeddings.
-
-The driver broadcasts the copy, wherever its folder may be. Each Python worker, which needs this project's requirements,
-loads it once, and batches come and go by Arrow.
-"""
+"""A copied function as a stage of a Spark ML pipeline. The workers need this project's requirements."""
 
 import contextlib
 import tempfile
@@ -46,8 +42,8 @@ class CopiedFunction(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadab
     - `embeddingCol`, where it is named: the encoder's states, as of `LearnedCopy.embed`.
 
     With `fallback` the real function answers what the copy does not trust, and what can't be an input; `trusted` and
-    `reason` go on to speak of the copy. `copyFolder` is a folder that the driver can read, or the name of a shipped
-    copy; a saved pipeline keeps the path, not the copy.
+    `reason` still describe the copy. `copyFolder` is a folder that the driver can read, or the name of a shipped copy;
+    the driver broadcasts what is in it. A saved pipeline keeps the path, not the copy.
     """
 
     copyFolder = Param(DUMMY, "copyFolder", "a copy's folder, or the name of a shipped one", TEXT)
