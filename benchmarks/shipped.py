@@ -1,7 +1,7 @@
 """The shipped copies: each trained anew from its task, seed and settings, and written into `urlseq/models`.
 
 `python -m benchmarks.shipped` trains all, one after the other, `python -m benchmarks.shipped NAME ...` some. With
-`--cards` the weights stay as they are, and each card is written anew in the format of this version.
+`--cards` the weights stay as they are, and each card is written anew, without what does not belong there.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 from benchmarks.gallery import training_of
 from urlseq import Task, Training, copy_function, urls
 from urlseq.gallery import GALLERY
-from urlseq.store import CARD, FORMAT, SHIPPED, check_card, write_file
+from urlseq.store import CARD, SHIPPED, check_card, write_file
 
 # The shipped copy of `urlparse` is older than this table: it learned in stages, while the sampler grew, and its weights
 # are means of two stages' (benchmarks/README.md). This is one training on as many examples.
@@ -37,26 +37,11 @@ def train(name: str, quick: bool) -> None:
 
 
 def rewrite_card(folder: Path) -> None:
-    """Writes a card of this format or the one before in this format, with what `KEYS` names and nothing else."""
+    """Writes a card with what `KEYS` names, in that order, and nothing else."""
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    if card["format"] == 2:
-        card |= from_format_2(card)
     check_card(folder, card)
     ordered = {key: card[key] for key in KEYS}
     write_file(folder / CARD, (json.dumps(ordered, indent=1) + "\n").encode())
-
-
-def from_format_2(card: dict) -> dict:
-    """What was named otherwise in cards of format 2."""
-    named, training = card["function"], ("minutes", "examples", "seed", "learning_rate", "batch_size", "epoch_batches")
-    task = {"function": named.removeprefix("inverse of "), "inverse": named.startswith("inverse of "),
-            "max_input_bytes": card["max_bytes"]}  # fmt: skip
-    return {
-        "format": FORMAT,
-        "task": task,
-        "training": {name: card[name] for name in training} | {"validation_count": 2000, "loss": card["loss"]},
-        "held_out_counts": card["held_out"],
-    }
 
 
 def main(quick: bool = False, names: list[str] | None = None, cards: bool = False) -> None:

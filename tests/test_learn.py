@@ -136,8 +136,8 @@ def test_examples_alone_are_the_budget_whatever_else_is_set(settings_of):
 
 
 def test_an_unknown_setting_is_named_with_all_that_there_are():
-    with pytest.raises(InvalidSetting, match="There is no setting max_bytes, minute[.] There are: ") as caught:
-        copy_function(str.upper, max_bytes=12, minute=3, seed=1)
+    with pytest.raises(InvalidSetting, match="There is no setting limit, minute[.] There are: ") as caught:
+        copy_function(str.upper, limit=12, minute=3, seed=1)
     for name in ("max_input_bytes", "minutes", "inverse", "architecture", "start", "attempts", "callbacks"):
         assert name in str(caught.value).split("There are")[1]
 

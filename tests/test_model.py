@@ -5,12 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from urlseq.errors import InvalidSetting
 from urlseq.model import (
     Architecture,
     ReverseText,
     RotaryAttention,
+    build_model,
     exact_match,
+    frequencies,
     masked_crossentropy,
+    rotate,
 )
 from urlseq.vectorize import EOS, PADDING, VOCABULARY, make_batch, pad, to_matrix
 
@@ -27,8 +31,7 @@ def random_tiny():
 
 
 def one_batch():
-    inputs, target = make_batch(TEXTS, ANSWERS)
-    return inputs, target
+    return make_batch(TEXTS, ANSWERS)
 
 
 def logits_of(model, inputs) -> np.ndarray:
@@ -112,7 +115,7 @@ def test_reverse_text_against_a_loop(texts):
 HEADS = 2
 
 
-def attended(queries, keys, tokens) -> np.ndarray:
+def attention_weights(queries, keys, tokens) -> np.ndarray:
     """The first head's weights [batch, out, in]: bytes that are one-hot by position come out as the weights."""
     batch, width = tokens.shape
     positions = np.broadcast_to(np.eye(width, dtype=np.float32), (batch, width, width))
@@ -126,7 +129,7 @@ def test_attention_rows_sum_to_one_and_skip_padding():
     rng = np.random.default_rng(0)
     queries = rng.normal(size=(len(TEXTS), 6, 8)).astype(np.float32)
     keys = rng.normal(size=(*tokens.shape, 8)).astype(np.float32)
-    weights = attended(queries, keys, tokens)
+    weights = attention_weights(queries, keys, tokens)
     np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
     is_padding = np.broadcast_to((tokens == PADDING)[:, None, :], weights.shape)
     assert (weights[is_padding] == 0).all()
@@ -135,7 +138,7 @@ def test_attention_rows_sum_to_one_and_skip_padding():
 
 def test_attention_depends_on_distance_alone_when_content_is_the_same():
     same = np.ones((1, 12, 8), np.float32)
-    weights = attended(same, same, np.ones((1, 12), np.int32))[0]
+    weights = attention_weights(same, same, np.ones((1, 12), np.int32))[0]
     scores = np.log(weights) - np.log(np.diagonal(weights))[:, None]  # against the position at distance 0
     for row in range(1, 11):
         np.testing.assert_allclose(scores[row, 1:], scores[row - 1, :-1], atol=1e-4)
@@ -156,9 +159,27 @@ def test_each_head_attends_by_its_own_part_alone():
     np.testing.assert_allclose(together, np.concatenate(apart, axis=-1), atol=1e-5)
 
 
-def test_sizes_that_heads_can_not_share_are_refused():
-    with pytest.raises(ValueError, match="multiples of twice the 3 heads"):
-        Architecture(heads=3)
+def test_each_pair_is_rotated_by_its_position_times_its_frequency():
+    vectors = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
+    rotated = np.asarray(rotate(vectors))
+    angles = np.arange(5)[:, None] * frequencies(6)
+    pairs = (vectors[..., :3] + 1j * vectors[..., 3:]) * np.exp(1j * angles)
+    np.testing.assert_allclose(rotated[..., :3] + 1j * rotated[..., 3:], pairs, atol=1e-5)
+    assert frequencies(6)[0] == 1 and (np.diff(frequencies(6)) < 0).all() and frequencies(6)[-1] > 1 / 1000
+
+
+@pytest.mark.parametrize("sizes", [{"heads": 3}, {"units": 132}, {"attention": 60}])
+def test_sizes_that_heads_can_not_share_are_refused(sizes):
+    with pytest.raises(InvalidSetting, match=f"multiples of twice the {sizes.get('heads', 4)} heads"):
+        Architecture(**sizes)
+
+
+def test_layers_have_the_names_by_which_stored_weights_are_found():
+    model = build_model(Architecture(units=8, embedding=4, attention=8, heads=2, hidden=8))
+    assert {variable.path.split("/")[0] for variable in model.weights} == {
+        "input_embedding", "forward_encoder", "backward_encoder", "output_embedding", "decoder", "queries", "keys",
+        "hidden", "logits"}  # fmt: skip
+    assert set(model.input) == {"encoder_input", "decoder_input"}
 
 
 # ---------------------------------------------------------------- losses and the measure
@@ -180,9 +201,9 @@ def test_the_masked_loss_ignores_padding(target, seed):
 @given(TARGETS, st.integers(0, 99), st.sampled_from([0.0, 0.1, 0.9]))
 def test_exact_match_is_every_byte_correct(target, seed, wrong):
     logits = logits_for(target, seed, wrong)
-    said = logits.argmax(axis=-1)
+    predicted = logits.argmax(axis=-1)
     expected = [
-        all(a == b or b == PADDING for a, b in zip(*rows, strict=True)) for rows in zip(said, target, strict=True)
+        all(a == b or b == PADDING for a, b in zip(*rows, strict=True)) for rows in zip(predicted, target, strict=True)
     ]
     assert np.asarray(exact_match(target, logits)).tolist() == expected
 

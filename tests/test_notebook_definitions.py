@@ -66,10 +66,10 @@ def names_of(node: ast.stmt) -> set[str]:
     return set()
 
 
-def definitions(notebook: str, *wanted: str) -> SimpleNamespace:
-    """Runs a notebook's imports and the statements that define the `wanted` names, and nothing else of it."""
+def definitions(notebook: str, *names: str) -> SimpleNamespace:
+    """Runs a notebook's imports and the statements that define these names, and nothing else of it."""
     known: dict = {"__name__": "notebook"}
-    missing = set(wanted)
+    missing = set(names)
     for source in code_cells(notebook):
         for node in parsed(source).body:
             inner = node.body if isinstance(node, ast.With) else [node]
@@ -81,7 +81,7 @@ def definitions(notebook: str, *wanted: str) -> SimpleNamespace:
             body = imports + [node] * bool(needed)
             exec(compile(ast.Module(body, []), f"<{notebook}>", "exec"), known)
     assert not missing, f"{notebook} does not define {', '.join(sorted(missing))}"
-    return SimpleNamespace(**{name: known[name] for name in wanted})
+    return SimpleNamespace(**{name: known[name] for name in names})
 
 
 def largest_difference(first, second) -> float:

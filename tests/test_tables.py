@@ -171,7 +171,7 @@ def test_host_of(url, host):
 class BusyServer(http.server.SimpleHTTPRequestHandler):
     """Answers range requests, counts the bytes it sends, refuses the first few with 503, and lets others wait."""
 
-    refusals = stalls = 0
+    busy_answers = stalls = 0
     sent = 0
 
     def do_HEAD(self):
@@ -181,8 +181,8 @@ class BusyServer(http.server.SimpleHTTPRequestHandler):
         self.answer(body=True)
 
     def answer(self, body: bool):
-        if BusyServer.refusals:
-            BusyServer.refusals -= 1
+        if BusyServer.busy_answers:
+            BusyServer.busy_answers -= 1
             return self.send_error(503)
         if BusyServer.stalls:
             BusyServer.stalls -= 1
@@ -193,9 +193,9 @@ class BusyServer(http.server.SimpleHTTPRequestHandler):
                 data = file.read()
         except FileNotFoundError:
             return self.send_error(404)
-        wanted, status = self.headers.get("Range"), 200
-        if wanted:
-            first, last = wanted.removeprefix("bytes=").split("-")
+        range_, status = self.headers.get("Range"), 200
+        if range_:
+            first, last = range_.removeprefix("bytes=").split("-")
             data, status = data[int(first) : int(last or len(data)) + 1], 206
         self.send_response(status)
         self.send_header("Accept-Ranges", "bytes")
@@ -232,16 +232,16 @@ def test_common_crawl_over_http_reads_only_what_it_needs_and_waits_for_a_busy_se
     pytest.importorskip("aiohttp")
     waits = []
     monkeypatch.setattr(tables.time, "sleep", waits.append)
-    BusyServer.refusals, BusyServer.sent = 2, 0
+    BusyServer.busy_answers, BusyServer.sent = 2, 0
     table = tables.common_crawl_table("MADE-UP", server)
     assert waits == [1, 2] and len(table) == 4
     size = sum(path.stat().st_size for path in tmp_path.rglob("*.parquet"))
     assert len(tables.sample(table, 100, row_groups=4)) == 100
     assert BusyServer.sent < size / 4
-    BusyServer.refusals = 1000
+    BusyServer.busy_answers = 1000
     with pytest.raises(Unreachable, match="answered 503 to each of 6 requests"):
         tables.common_crawl_table("MADE-UP", server)
-    BusyServer.refusals = 0
+    BusyServer.busy_answers = 0
 
 
 def test_the_same_is_drawn_over_http_from_a_server_that_is_busy_at_times(server, monkeypatch, tmp_path):
@@ -250,10 +250,10 @@ def test_the_same_is_drawn_over_http_from_a_server_that_is_busy_at_times(server,
     monkeypatch.setattr(tables.time, "sleep", waits.append)
     files = sorted(tmp_path.rglob("*.parquet"))
     addresses = [f"{server}/{path.relative_to(tmp_path)}" for path in files]
-    BusyServer.refusals = 2  # the client itself asks twice for a size
+    BusyServer.busy_answers = 2  # the client itself asks twice for a size
     remote, local = (tables.TableSampler(table) for table in (tables.http_table(addresses), tmp_path))
     assert waits == [1]
-    BusyServer.refusals = 4
+    BusyServer.busy_answers = 4
     assert drawn(remote, random.Random(3)) == drawn(local, random.Random(3))
     assert waits == [1, 1, 2]
     with pytest.raises(MissingSource, match="There is no file .*nothing.parquet"):

@@ -13,12 +13,10 @@ from urlseq import Task, Training, copy_function, learn, training
 from urlseq.checkpoint import Checkpoint
 from urlseq.errors import UnfitFunction
 from urlseq.model import Architecture, build_model, masked_crossentropy
-from urlseq.report import Progress, duration
 from urlseq.sampling import is_held_out
-from urlseq.store import write_file
 from urlseq.task import Examples
 from urlseq.training import Batches, Schedule, Validation, muon
-from urlseq.vectorize import PADDING_STEP, batches_by_length, byte_lengths, make_batch, to_texts
+from urlseq.vectorize import PADDING_STEP, byte_lengths, make_batch, to_texts
 
 SMALL = Architecture(units=8, embedding=4, attention=8, heads=2, hidden=8)
 EPOCH_BATCHES, BATCH_SIZE, EPOCHS = 5, 8, 3
@@ -45,17 +43,7 @@ class Interruption(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-# ---------------------------------------------------------------- budget and schedule
-
-
-@pytest.mark.parametrize(("budget", "seconds", "seen", "progress"), [
-    (Training(minutes=2), 60, 10**9, 0.5), (Training(minutes=2), 500, 0, 1.0),
-    (Training(examples=200), 10**9, 50, 0.25), (Training(examples=200), 0, 500, 1.0),
-    (Training(1, 100), 30, 20, 0.5), (Training(1, 100), 30, 80, 0.8),
-    (Training(1, 100), 0, 0, 0.0),
-])  # fmt: skip
-def test_progress_of_a_budget(budget, seconds, seen, progress):
-    assert budget.progress(seconds, seen) == pytest.approx(progress)
+# ---------------------------------------------------------------- schedule and optimizer
 
 
 def test_the_learning_rate_warms_up_and_comes_down():
@@ -94,16 +82,6 @@ def test_a_step_is_as_large_in_all_directions_of_a_matrix_but_not_of_embeddings_
     met = {byte for text in texts for byte in text.encode()}
     moved = np.flatnonzero(np.abs(steps["input_embedding/embeddings"]).max(axis=1))
     assert met <= set(moved) and len(moved) < 20  # a byte that is never met has no reason to move
-
-
-def test_progress_is_one_line_an_epoch(capsys):
-    schedule = Schedule(Training(examples=1000, batch_size=10))
-    schedule.batches, schedule.seconds = 50, 61.0
-    Progress(schedule).on_epoch_end(0, {"loss": 0.25, "val_exact": 0.5})
-    line = capsys.readouterr().out
-    assert line.count("\n") == 1
-    assert "500 examples, loss 0.2500, held out: 50.00% exact, 1:01 gone, 1:01 left" in line
-    assert duration(3599.9) == "59:59"
 
 
 # ---------------------------------------------------------------- batches
@@ -218,16 +196,6 @@ def test_validation_holds_each_input_once():
     assert sorted(seen) == sorted(texts)
 
 
-def test_batches_by_length_cover_all_rows_in_order_of_length():
-    texts = words_of(50)
-    groups = batches_by_length(byte_lengths(texts), batch_size=20)
-    assert [len(group) for group in groups] == [20, 20, 10]
-    lengths = byte_lengths([texts[row] for group in groups for row in group])
-    assert (np.diff(lengths) >= 0).all()
-    assert sorted(np.concatenate(groups)) == list(range(50))
-    assert batches_by_length(byte_lengths([])) == []
-
-
 def test_the_first_batch_has_a_length_that_no_other_has():
     made = batches(sampler=lambda rng: "".join(rng.choices(LETTERS, k=9)))
     widths = [made[index][1].shape[1] for index in range(10)]
@@ -238,25 +206,6 @@ def test_the_first_batch_has_a_length_that_no_other_has():
 def test_inputs_of_one_length_train_as_well():
     copy = train_a_little(inputs=lambda rng: "".join(rng.choices(LETTERS, k=9)))
     assert len(copy.card["history"]) == EPOCHS
-
-
-# ---------------------------------------------------------------- files
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "new" / "file"
-    write_file(path, b"before")
-
-    def full(self, data):
-        with open(self, "wb") as file:
-            file.write(data[:3])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_file(path, b"afterwards")
-    assert path.read_bytes() == b"before"
-    assert list(path.parent.iterdir()) == [path]
 
 
 # ---------------------------------------------------------------- interruption
@@ -333,6 +282,16 @@ def restored(path, settings) -> int:
     assert bool(epoch) == (largest_difference(before, checkpoint.model.get_weights()) > 0)
     assert bool(epoch) == bool(checkpoint.schedule.batches) == bool(checkpoint.best_weights)
     return epoch
+
+
+def test_the_weights_of_the_best_epoch_are_kept_and_of_equal_ones_the_later():
+    checkpoint = checkpoint_of(None, {})
+    start = checkpoint.model.get_weights()
+    for epoch, exact in enumerate([0.2, 0.5, 0.5, 0.4]):
+        checkpoint.model.set_weights([weights + epoch for weights in start])
+        checkpoint.on_epoch_end(epoch, {"exact": 1.0, "val_exact": exact})
+    assert checkpoint.best == 0.5 and [epoch["val_exact"] for epoch in checkpoint.history] == [0.2, 0.5, 0.5, 0.4]
+    assert largest_difference(checkpoint.best_weights, [weights + 2 for weights in start]) == 0
 
 
 def settings_of(path) -> dict:

@@ -81,9 +81,9 @@ def test_a_null_stays_null_and_what_is_no_input_has_its_reason(frame):
 def test_the_real_function_answers_what_is_not_trusted(frame, tmp_path):
     copied = load("urlparse")
     shipped = [True, True, None, False, False, copied.predict(BROKEN).trusted, True]
-    copied.card["threshold"] = NONE_TRUSTED  # what the shipped copy is sure of, this one doubts
-    doubting = str(copied.save(tmp_path / "doubting"))
-    for folder, sure in (("urlparse", shipped), (doubting, [False, False, None, *[False] * 4])):
+    copied.card["threshold"] = NONE_TRUSTED  # it trusts nothing
+    unsure = str(copied.save(tmp_path / "unsure"))
+    for folder, sure in (("urlparse", shipped), (unsure, [False, False, None, *[False] * 4])):
         stage = CopiedFunction(copyFolder=folder, fallback=True, outputCol="parts", trustedCol="sure")
         found = records(stage.transform(frame))
         for row, text in zip(found, TEXTS, strict=True):
