@@ -94,7 +94,7 @@ def deviations(known: dict[str, float], known_count: int, found: dict[str, float
 
 
 def record(urls) -> None:
-    """Writes the rates of the sampler that `urls(max_bytes, noise)` returns."""
+    """Writes the rates of the sampler that `urls(max_input_bytes, noise)` returns."""
     recorded = {}
     for noise, count in RECORDED.items():
         found = rates(urls(MAX_BYTES, float(noise)), count, f"record {noise}")

@@ -223,10 +223,10 @@ def test_the_seed_decides_everything():
     assert sample(300, seed=5) != sample(300, seed=6)
 
 
-@pytest.mark.parametrize("max_bytes", [0, 1, 7, 32, 128, 256])
-def test_inputs_are_valid_and_fit(max_bytes):
-    for text in sample(1500, max_bytes=max_bytes):
-        assert len(text.encode()) <= max_bytes
+@pytest.mark.parametrize("max_input_bytes", [0, 1, 7, 32, 128, 256])
+def test_inputs_are_valid_and_fit(max_input_bytes):
+    for text in sample(1500, max_input_bytes=max_input_bytes):
+        assert len(text.encode()) <= max_input_bytes
         assert "\0" not in text
 
 

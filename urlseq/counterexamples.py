@@ -70,9 +70,9 @@ def question_for(copy: LearnedCopy, text: str) -> str | None:
     return None if copy.invalid_reason(text) else text
 
 
-def mutate(rng: random.Random, text: str, max_bytes: int) -> str:
+def mutate(rng: random.Random, text: str, max_input_bytes: int) -> str:
     """The text with one of the sampler's kinds of noise, which know nothing of URLs."""
-    return shorten(rng.choice(NOISES)(rng, text).replace("\0", ""), max_bytes)
+    return shorten(rng.choice(NOISES)(rng, text).replace("\0", ""), max_input_bytes)
 
 
 def shrink(copy: LearnedCopy, found: Counterexample) -> Counterexample:

@@ -25,9 +25,9 @@ def held_out_rule(sampler: Sampler) -> Callable[[str], bool]:
     return getattr(sampler, "is_held_out", is_held_out)
 
 
-def shorten(text: str, max_bytes: int) -> str:
-    """The longest prefix of `text` that is whole characters in at most `max_bytes` bytes of UTF-8."""
-    return text.encode()[:max_bytes].decode("utf-8", "ignore")
+def shorten(text: str, byte_limit: int) -> str:
+    """The longest prefix of `text` that is whole characters in at most `byte_limit` bytes of UTF-8."""
+    return text.encode()[:byte_limit].decode("utf-8", "ignore")
 
 
 class LabelledInput(str):

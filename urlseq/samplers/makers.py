@@ -11,16 +11,16 @@ from urlseq.samplers.url_grammar import DIGITS, symbol
 from urlseq.sampling import Sampler, held_out_rule, is_held_out, shorten
 
 
-def urls(max_bytes: int = 128, noise: float = 0.5) -> Sampler:
-    """URLs of at most `max_bytes` bytes of UTF-8, a share `noise` of them noisy: the function answers those, too."""
+def urls(max_input_bytes: int = 128, noise: float = 0.5) -> Sampler:
+    """URLs of at most `max_input_bytes` bytes, a share `noise` of them noisy: the function answers those, too."""
 
     def sample(rng: random.Random) -> str:
         # Most are made to fit; the others are cut, which fills the bins near the limit.
         for _ in range(4):
             text = noisy_url(rng) if rng.random() < noise else symbol("url")(rng)
-            if len(text) <= max_bytes:
+            if len(text) <= max_input_bytes:
                 break
-        return shorten(text, max_bytes)
+        return shorten(text, max_input_bytes)
 
     return sample
 
@@ -52,13 +52,13 @@ def day_is_held_out(date: str) -> bool:
     return is_held_out(date[:10])
 
 
-def text(max_bytes: int = 24, marked: str = "&<>\"'") -> Sampler:
-    """Text of at most `max_bytes` bytes: words in most places, characters of any script, and those in `marked`."""
+def text(max_input_bytes: int = 24, marked: str = "&<>\"'") -> Sampler:
+    """Text of at most `max_input_bytes` bytes: words mostly, characters of any script, and those in `marked`."""
     kinds: Rule = {" ": 25, characters(marked, 1, 1): 25, symbol("character"): 30, characters(DIGITS, 1, 1): 20}
     word, character = symbol("text word"), Grammar({"character": kinds}).sampler("character")
 
     def sample(rng: random.Random) -> str:
-        text, length, strange = "", rng.randint(1, max_bytes), rng.choice([0.1, 0.3, 0.9])
+        text, length, strange = "", rng.randint(1, max_input_bytes), rng.choice([0.1, 0.3, 0.9])
         while len(text) < length:
             text += character(rng) if rng.random() < strange else word(rng)
         return shorten(text, length)
