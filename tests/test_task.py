@@ -10,7 +10,7 @@ import pytest
 from conftest import LETTERS, words, words_of
 
 from urlseq import Task, Training, copy_function, learn
-from urlseq.errors import InvalidSetting, UnfitFunction
+from urlseq.errors import InvalidSetting, UnfitFunction, WrongType
 from urlseq.functions import Inverse
 from urlseq.sampling import LabelledInput, is_held_out
 from urlseq.task import LONGEST_ANSWER, Examples
@@ -44,6 +44,14 @@ def test_a_budget_of_nothing_is_refused(budget):
     with pytest.raises(InvalidSetting, match="budget has to be above 0, but minutes is .* and examples is ") as caught:
         Training(**budget)
     assert all(f"{name} is {value}" in str(caught.value) for name, value in budget.items())
+
+
+@pytest.mark.parametrize("counts", [{"batch_size": 0}, {"epoch_batches": -3}, {"validation_count": -1}])
+def test_counts_that_make_no_training_are_refused(counts):
+    ((name, value),) = counts.items()
+    with pytest.raises(InvalidSetting, match=f"{name} {value}"):
+        Training(**counts)
+    assert Training(validation_count=0).validation_count == 0
 
 
 def test_settings_are_frozen_and_changed_by_a_copy_of_them():
@@ -88,6 +96,13 @@ def test_the_record_of_a_training_is_json_of_all_that_decides_what_is_learned():
 def test_a_task_has_a_function_or_an_inverse(functions):
     with pytest.raises(InvalidSetting, match="Give a function to copy, or a function whose inverse .* one of them"):
         Task(**functions)
+
+
+@pytest.mark.parametrize(("value", "named"), [("html.escape", "'html.escape'"), (["a", "b"], r"\['a', 'b'\]")])
+def test_what_is_no_function_is_refused(value, named):
+    for task in ({"function": value}, {"inverse": value}):
+        with pytest.raises(WrongType, match=f"A function is needed, not .*{named}"):
+            Task(**task)
 
 
 @pytest.mark.parametrize("limit", [0, -1])

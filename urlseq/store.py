@@ -75,8 +75,9 @@ def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
         model = build_model(Architecture(**card["architecture"]))
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             model.set_weights([arrays[variable.path.replace("/", ".")] for variable in model.weights])
-        function = function or known_functions().get(card["task"]["function"])
-        return copy_of(model, card, Inverse(function) if function and card["task"]["inverse"] else function)
+        if function is None:
+            function = known_functions().get(card["task"]["function"])
+        return copy_of(model, card, Inverse(function) if function is not None and card["task"]["inverse"] else function)
     except BadModel:
         raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:

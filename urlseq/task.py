@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 
-from urlseq.errors import InvalidSetting, UnfitFunction
+from urlseq.errors import InvalidSetting, UnfitFunction, WrongType
 from urlseq.functions import Function, Inverse, answers, name_of
 from urlseq.sampling import Sampler
 from urlseq.sources import InputSource, draw, sampler_of
@@ -47,6 +47,11 @@ class Training:
         if any(budget is not None and budget <= 0 for budget in (self.minutes, self.examples)):
             raise InvalidSetting(
                 f"The budget has to be above 0, but minutes is {self.minutes} and examples is {self.examples}."
+            )
+        if self.batch_size < 1 or self.epoch_batches < 1 or self.validation_count < 0:
+            raise InvalidSetting(
+                f"batch_size {self.batch_size} and epoch_batches {self.epoch_batches} have to be above 0, and "
+                f"validation_count {self.validation_count} at least 0."
             )
 
     @property
@@ -97,13 +102,15 @@ class Task:
     """
 
     function: Function | None = None
-    inputs: InputSource | None = None
+    inputs: InputSource | None = dataclasses.field(default=None, repr=False)
     inverse: Function | None = None
     max_input_bytes: int = 128
 
     def __post_init__(self) -> None:
         if (self.function is None) == (self.inverse is None):
             raise InvalidSetting("Give a function to copy, or a function whose inverse is to be learned: one of them.")
+        if not callable(function := self.inverse if self.function is None else self.function):
+            raise WrongType(f"A function is needed, not {shown(str(function))}.")
         if self.max_input_bytes < 1:
             raise InvalidSetting(f"max_input_bytes has to be above 0, but it is {self.max_input_bytes}.")
 
