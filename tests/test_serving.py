@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import untrained_copy
 
 import urlseq.export.saved_model
-from tests.conftest import untrained_copy
 from urlseq import load
 from urlseq.errors import ExportError, InvalidSetting
 from urlseq.export import SIGNATURES, serving

@@ -13,9 +13,9 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
+import spark_support
 
 from benchmarks.common import ARCHIVE_COLUMNS, write_archive
-from tests import spark_support
 from urlseq import tables
 from urlseq.errors import MissingColumns, MissingSource, NoJava, PrivateSource, Unreachable
 from urlseq.functions import answer

@@ -10,9 +10,9 @@ from urllib.parse import urlparse
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import LONGEST_WORD, tiny_architecture, words_of
 
 from benchmarks.common import write_archive
-from tests.conftest import LONGEST_WORD, tiny_architecture, words_of
 from urlseq import Task, Training, copy_function, tables
 from urlseq.errors import BadSource, MissingColumns, MissingSource, Unreachable
 from urlseq.functions import answer, answers

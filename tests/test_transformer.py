@@ -10,9 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import untrained_copy
+from test_spark import executors, java_works
 
-from tests.conftest import untrained_copy
-from tests.test_spark import executors, java_works
 from urlseq import load
 from urlseq.errors import BadModel, NoFunction, WrongColumns
 from urlseq.evaluation import NONE_TRUSTED
