@@ -21,9 +21,8 @@ from rates_support import MAX_BYTES, RECORD, deviations, rates
 from urlseq.errors import InvalidSetting
 from urlseq.functions import answer
 from urlseq.samplers import Grammar, grammar, symbol, urls
-from urlseq.samplers.noise import NOISES
+from urlseq.samplers.noise import NOISES, shorten
 from urlseq.samplers.url_grammar import ODD_SCHEMES, RULES
-from urlseq.sampling import shorten
 
 # All that UTF-8 text without NUL can hold: ASCII, continuation bytes, and leading bytes.
 TEXT_BYTES = {*range(0x01, 0x80), *range(0x80, 0xC0), *range(0xC2, 0xF5)}

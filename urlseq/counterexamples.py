@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from urlseq.functions import Inverse, answer
 from urlseq.learned import LearnedCopy
-from urlseq.samplers.noise import NOISES
-from urlseq.sampling import shorten
+from urlseq.samplers.noise import NOISES, shorten
 from urlseq.sources import InputSource, sampler_of
 
 # How many inputs are tried at once; of the mistakes among them, the shortest is shrunk.

@@ -25,11 +25,6 @@ def held_out_rule(sampler: Sampler) -> Callable[[str], bool]:
     return getattr(sampler, "is_held_out", is_held_out)
 
 
-def shorten(text: str, byte_limit: int) -> str:
-    """The longest prefix of `text` that is whole characters in at most `byte_limit` bytes of UTF-8."""
-    return text.encode()[:byte_limit].decode("utf-8", "ignore")
-
-
 class LabelledInput(str):
     """An input that carries the function's answer as JSON text, so that the function is not called again."""
 

@@ -64,22 +64,21 @@ def draw(sampler: Sampler, rng: random.Random, count: int, held_out: bool, max_i
     too few distinct inputs to find any of that side.
     """
     inputs: list[str] = []
-    rejected = 0
-    is_held_out = held_out_rule(sampler)
-    while len(inputs) < count:
-        drawn = sampler(rng)
-        reason = invalid_reason(drawn, max_input_bytes)
-        if reason and len(drawn.encode("utf-8", "replace")) <= max_input_bytes:
-            raise InvalidInput(f"{shown(drawn)} can't be an input: {reason}. Mend or drop it.")
-        if not reason and is_held_out(drawn) == held_out:
-            inputs.append(drawn)
-            continue
-        rejected += 1
+    rejected, is_held_out = 0, held_out_rule(sampler)
+    while missing := count - len(inputs):
+        drawn = [sampler(rng) for _ in range(missing)]
+        reasons = [invalid_reason(text, max_input_bytes) for text in drawn]
+        for text, reason in zip(drawn, reasons, strict=True):
+            if reason and len(text.encode("utf-8", "replace")) <= max_input_bytes:
+                raise InvalidInput(f"{shown(text)} can't be an input: {reason}. Mend or drop it.")
+        valid = [text for text, reason in zip(drawn, reasons, strict=True) if not reason]
+        inputs += [text for text in valid if is_held_out(text) == held_out]
+        rejected += count - len(inputs)
         if rejected > 1000 and rejected > 200 * (len(inputs) + 1):
             side = "held out for validation" if held_out else "left for training"
             raise InvalidSetting(
-                f"Hardly any input is {side} (each is by a hash of its bytes, or it is too long): the last of "
-                f"{rejected:,} that were not is {shown(drawn)}. Give more, and more different, or shorter, inputs."
+                f"Hardly any input is {side} (each is by a hash of its bytes, or it is too long), such as "
+                f"{shown(drawn[-1])}: {rejected:,} were not. Give more, and more different, or shorter, inputs."
             )
     return inputs
 

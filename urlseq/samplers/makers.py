@@ -6,9 +6,9 @@ import random
 from collections.abc import Sequence
 
 from urlseq.samplers.grammar import Grammar, Rule, characters
-from urlseq.samplers.noise import noisy_url
+from urlseq.samplers.noise import noisy_url, shorten
 from urlseq.samplers.url_grammar import DIGITS, symbol
-from urlseq.sampling import Sampler, held_out_rule, is_held_out, shorten
+from urlseq.sampling import Sampler, held_out_rule, is_held_out
 
 
 def urls(max_input_bytes: int = 128, noise: float = 0.5) -> Sampler:

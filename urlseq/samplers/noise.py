@@ -93,3 +93,8 @@ def noisy_url(rng: random.Random) -> str:
     for _ in range(rng.choice([1, 1, 2])):
         text = rng.choice(NOISES)(rng, text)
     return text
+
+
+def shorten(text: str, byte_limit: int) -> str:
+    """The longest prefix of `text` that is whole characters in at most `byte_limit` bytes of UTF-8."""
+    return text.encode()[:byte_limit].decode("utf-8", "ignore")
