@@ -1,12 +1,20 @@
 """What several test files share: texts of any kind, tiny models, and one tiny copy that has learned something."""
 
+import fcntl
+import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+# Each process of pytest-xdist has one core: with more threads, they wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 # Examples are drawn the same way each time, and no test fails because the machine was busy.
 settings.register_profile(
@@ -102,20 +110,34 @@ def tiny_budget() -> dict:
     }
 
 
+def learned_once(tmp_path_factory, name: str, learn: Callable):
+    """The copy of `str.upper` that `learn` makes. Of all processes of a test run, one learns it; the others load it."""
+    from urlseq import load
+
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each process has a folder of its own in there
+        base = base.parent
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (base / name / "copy.json").exists():
+            learn().save(base / name)
+    return load(base / name, str.upper)
+
+
 @pytest.fixture(scope="session")
-def learned():
+def learned(tmp_path_factory):
     """A copy of `str.upper`."""
     from urlseq import copy_function
 
-    return copy_function(str.upper, **tiny_budget())
+    return learned_once(tmp_path_factory, "learned", lambda: copy_function(str.upper, **tiny_budget()))
 
 
 @pytest.fixture(scope="session")
-def inverted():
+def inverted(tmp_path_factory):
     """A copy of the inverse of `str.upper`."""
     from urlseq import copy_function
 
-    return copy_function(inverse=str.upper, **tiny_budget())
+    return learned_once(tmp_path_factory, "inverted", lambda: copy_function(inverse=str.upper, **tiny_budget()))
 
 
 def largest_difference(first, second) -> float:
