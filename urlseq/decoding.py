@@ -1,6 +1,7 @@
 """From the model to answers: greedy decoding, once clear and slow, once in batches and fast."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -41,6 +42,12 @@ class Decoded:
     confidence: np.ndarray  # [batch]
     ended: np.ndarray  # [batch]
     attention: list[np.ndarray] | None = None
+
+    def put(self, rows: Sequence[int] | np.ndarray, others: "Decoded") -> None:
+        """Takes the answers of these rows from others, with their confidence and if they ended."""
+        self.confidence[rows], self.ended[rows] = others.confidence, others.ended
+        for row, answer in zip(rows, others.answers, strict=True):
+            self.answers[row] = answer
 
 
 class Decoder:

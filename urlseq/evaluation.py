@@ -91,10 +91,7 @@ def decode_all(decoder: Decoder, inputs: Sequence[str]) -> Decoded:
     """The greedy answers to many inputs, decoded in batches of about the same length."""
     decoded = Decoded([""] * len(inputs), np.ones(len(inputs), np.float32), np.ones(len(inputs), bool))
     for rows in batches_by_length(byte_lengths(inputs)):
-        batch = decoder(to_matrix([inputs[row] for row in rows]))
-        decoded.confidence[rows], decoded.ended[rows] = batch.confidence, batch.ended
-        for row, answer in zip(rows, batch.answers, strict=True):
-            decoded.answers[row] = answer
+        decoded.put(rows, decoder(to_matrix([inputs[row] for row in rows])))
     return decoded
 
 
@@ -114,10 +111,7 @@ def compare(model: keras.Model, decoder: Decoder, examples: Examples) -> Decoded
         found.confidence[rows] = smallest_probability(target, logits)
         missed.extend(rows[np.asarray(exact_match(target, logits)) == 0])
     if missed:
-        decoded = decode_all(decoder, examples.rows(missed).inputs)
-        found.confidence[missed], found.ended[missed] = decoded.confidence, decoded.ended
-        for row, answer in zip(missed, decoded.answers, strict=True):
-            found.answers[row] = answer
+        found.put(missed, decode_all(decoder, examples.rows(missed).inputs))
     return found
 
 

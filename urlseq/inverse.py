@@ -65,7 +65,8 @@ class InverseCopy(LearnedCopy):
         predictions = super().judge(inputs, decoded)
         if not isinstance(self.function, Inverse):
             return predictions
-        certified = [self.certifies(text, answer) for text, answer in zip(inputs, decoded.answers, strict=True)]
+        pairs = zip(predictions, inputs, strict=True)
+        certified = [self.function.certifies(prediction.value, text) for prediction, text in pairs]
         return [dataclasses.replace(prediction, trusted=trusted, reason="" if trusted else UNCERTIFIED)
                 for prediction, trusted in zip(predictions, certified, strict=True)]  # fmt: skip
 
