@@ -120,11 +120,11 @@ def answering(spark: SparkSession, copied: LearnedCopy, fallback: bool, paramete
 def answer_all(copied: LearnedCopy, texts: Sequence[str | None], fallback: bool, embed: bool) -> pd.DataFrame:
     """A row of all fields for each text; all null where the text is None."""
     inputs = list(dict.fromkeys(text for text in texts if text is not None))
-    valid = [text for text in inputs if not copied.invalid_reason(text)]
-    vectors = dict(zip(valid, copied.embed(valid), strict=True)) if embed else {}
+    valid = dict.fromkeys(text for text in inputs if not copied.invalid_reason(text))
+    vectors = dict(zip(valid, copied.embed(list(valid)), strict=True)) if embed else {}
     rows: dict[str | None, tuple] = {None: (None,) * len(FIELDS)}
     for text, known in zip(inputs, copied.predict_all(inputs), strict=True):
-        found = None if copied.invalid_reason(text) else known.text
+        found = known.text if text in valid else None
         if fallback and not known.trusted:
             found = answer(copied.real_function(), text)
         rows[text] = (found, known.confidence, known.trusted, known.reason, vectors.get(text))
