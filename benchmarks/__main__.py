@@ -12,6 +12,7 @@ import traceback
 # Those of a minute or two come first, trainings follow; each of them is a script of its own, too.
 NAMES = [
     "accuracy",
+    "kinds",
     "training_speed",
     "vectorization",
     "decoding",

@@ -10,17 +10,27 @@ from urlseq.samplers.noise import noisy_url, shorten
 from urlseq.samplers.url_grammar import DIGITS, symbol
 from urlseq.sampling import Sampler, held_out_rule, is_held_out
 
+# Longer URLs are made on purpose.
+ORDINARY_BYTES = 256
+
 
 def urls(max_input_bytes: int = 128, noise: float = 0.5) -> Sampler:
-    """URLs of at most `max_input_bytes` bytes, a share `noise` of them noisy: the function answers those, too."""
+    """URLs of at most `max_input_bytes` bytes, a share `noise` of them noisy: the function answers those, too.
+
+    Where there is room for more than ordinary URLs have, one in 50 is a long one: each takes as long as ten others.
+    """
+    long_share = 1 / 50 if max_input_bytes > ORDINARY_BYTES else 0.0
 
     def sample(rng: random.Random) -> str:
+        kind, limit = "url", min(max_input_bytes, ORDINARY_BYTES)
+        if rng.random() < long_share:
+            kind, limit = "long url", max_input_bytes
         # Most are made to fit; the others are cut, which fills the bins near the limit.
         for _ in range(4):
-            text = noisy_url(rng) if rng.random() < noise else symbol("url")(rng)
-            if len(text) <= max_input_bytes:
+            text = noisy_url(rng, kind) if rng.random() < noise else symbol(kind)(rng)
+            if len(text) <= limit:
                 break
-        return shorten(text, max_input_bytes)
+        return shorten(text, limit)
 
     return sample
 

@@ -5,7 +5,17 @@ import re
 from collections.abc import Callable
 
 from urlseq.samplers.grammar import characters
-from urlseq.samplers.url_grammar import DELIMITERS, DIGITS, HEX, LETTERS_AND_DIGITS, LOWER, STRUCTURE, symbol
+from urlseq.samplers.url_grammar import (
+    DECEPTIVE,
+    DELIMITERS,
+    DIGITS,
+    HEX,
+    LETTERS_AND_DIGITS,
+    LOWER,
+    STRUCTURE,
+    WIDE_MARKS,
+    symbol,
+)
 
 any_character = symbol("character")
 
@@ -51,6 +61,24 @@ def add_blanks(rng: random.Random, text: str) -> str:
     return text[:index] + blanks + text[index:] + (rng.choice(blanks) if rng.random() < 0.3 else "")
 
 
+def scatter(rng: random.Random, text: str) -> str:
+    """One to twenty characters inserted anywhere, one by one: such as `urlparse` drops, quotes, blanks, wide marks."""
+    characters = list(text)
+    kinds = ["\t\n\r", "\t\n\r", rng.choice("\t\n\r"), '"\\', "\"\\'", " ", DECEPTIVE, WIDE_MARKS]
+    inserted = rng.choice(kinds)
+    for _ in range(rng.choice([1, 2, 3, 4, 6, 8, 12, 16, 20])):
+        characters.insert(rng.randint(0, len(characters)), rng.choice(inserted))
+    return "".join(characters)
+
+
+def wrap(rng: random.Random, text: str) -> str:
+    """The text in lines of equal length, as mail programs break and quote them, some in angle brackets."""
+    width = min(rng.randint(16, 80), len(text) // 2 + 1)
+    lines = [text[start : start + width] for start in range(0, len(text), width)]
+    wrapped = rng.choice(["\n", "\r\n", "\n ", "\r\n\t", "=\n", "=\r\n", "\n> ", "\r\n    "]).join(lines)
+    return f"<{wrapped}>" if rng.random() < 0.2 else wrapped
+
+
 def change_slashes(rng: random.Random, text: str) -> str:
     """One slash made several, or a backslash; how many there are at the start decides whether a host follows."""
     indices = [index for index, character in enumerate(text) if character == "/"] or [0]
@@ -81,15 +109,16 @@ def random_words(rng: random.Random, text: str) -> str:
 
 Noise = Callable[[random.Random, str], str]
 NOISES: list[Noise] = [shuffle_parts, add_blanks, change_slashes, change_case, random_characters]
-NOISES += [replace_characters, edit, repeat_part, random_words] * 2  # twice as often as the others
+NOISES += [wrap, *[replace_characters, edit, repeat_part, random_words, scatter, scatter] * 2]  # more often than others
+# Made without noise: hosts that are odd, wide or addresses, whose errors take many examples, and the shortest of parts.
+STRANGE = ["odd url", "tiny url", *["wide url"] * 2, *["ipv6 url"] * 3]
 
 
-def noisy_url(rng: random.Random) -> str:
-    """A URL with one kind of noise, or with two, one upon the other; or one with an odd host, or a tiny one."""
-    chance = rng.random()
-    if chance < 0.10:
-        return symbol("odd url" if chance < 0.06 else "tiny url")(rng)
-    text = symbol("url")(rng)
+def noisy_url(rng: random.Random, kind: str = "url") -> str:
+    """A URL of this kind with one kind of noise, or with two, one upon the other; or a strange one."""
+    if rng.random() < 0.3:
+        return symbol(rng.choice(STRANGE))(rng)
+    text = symbol(kind)(rng)
     for _ in range(rng.choice([1, 1, 2])):
         text = rng.choice(NOISES)(rng, text)
     return text

@@ -8,6 +8,7 @@ something new, add a rule to `RULES`, and its symbol, with a weight, to the rule
 import random
 import string
 from collections.abc import Callable
+from urllib.parse import quote
 
 from urlseq.samplers.grammar import Grammar, Rule, characters
 from urlseq.sampling import Sampler
@@ -19,6 +20,8 @@ DELIMITERS = ":/?#[]@!$&'()*+,;=%\\|^`{}<>\"~._- \t\n"
 STRUCTURE = ":/?#;@[]=&.%"
 # Characters whose compatibility form holds a delimiter: `urlparse` refuses them in a host.
 DECEPTIVE = "⁈⁇⁉℀℁℅℆︓︖﹕﹖﹟﹫＃／：？＠⩴"
+# Full-width forms and ideographic punctuation: some hold a delimiter, most don't.
+WIDE_MARKS = "".join(map(chr, [*range(0xFF01, 0xFF5F), *range(0x3000, 0x3020), *range(0xFE50, 0xFE6C)]))
 # Schemes with and without `//`, with and without `;params`, known to urllib and unknown.
 ODD_SCHEMES = (
     "ftp ftp ftps sftp file file ws wss git ssh svn svn+ssh git+https rtsp rtspu sip sips mms mmsh tel mailto news "
@@ -75,6 +78,26 @@ def ipv6_with_slip(rng: random.Random) -> str:
     character = rng.choice([":", ":", ".", "%", "g", "::", "%3A", rng.choice(HEX), rng.choice(HEX)])
     change, end = rng.choice([(character, position), (character, position + 1), ("", position + rng.randint(1, 3))])
     return f"[{address[:position]}{change}{address[end:]}]"
+
+
+def wide_host(rng: random.Random) -> str:
+    """A host of Chinese, Japanese or Korean characters, or of others, with up to four marks that may be deceptive."""
+    characters = list(symbol("wide name")(rng))
+    for _ in range(rng.choice([0, 1, 1, 1, 2, 2, 4])):
+        characters.insert(rng.randint(0, len(characters)), symbol("wide mark")(rng))
+    return "".join(characters)
+
+
+def quoted(rng: random.Random, text: str) -> str:
+    """The text as it stands within a URL, percent-encoded once or, as redirects to redirects are, several times."""
+    for _ in range(rng.choice([1, 1, 1, 2, 3, 4])):
+        text = quote(text, safe=rng.choice(["", "", "/:"]))
+    return text.lower() if rng.random() < 0.1 else text
+
+
+def nearly_deceptive(rng: random.Random) -> str:
+    """A character near a deceptive one: its first bytes of UTF-8, or all but the last, are often the same."""
+    return chr(ord(rng.choice(DECEPTIVE)) + rng.choice([rng.randint(-256, 256), rng.randint(-8, 8)]))
 
 
 def between(first: int, last: int) -> Sampler:
@@ -165,9 +188,22 @@ RULES: dict[str, Rule] = {
     "known key": ("id p q s v page lang type name key ref sort date cat url user view action "
                   "utm_source utm_medium utm_campaign").split(),
     "more of key": ["[]", "[0]", "%5B%5D", ".{word}", ":{word}"],
-    "value": {"{piece}": 72, "{word:2-4 +}": 10, "{before address}{host name}{path:50}": 6, "{odd value}": 5,
+    "value": {"{piece}": 68, "{inner url}": 1, "{encoded text}": 2, "{with marks}": 1, "{word:2-4 +}": 10,
+              "{before address}{host name}{path:50}": 6, "{odd value}": 5,
               characters(LETTERS_AND_DIGITS + "+/=%-_.!*'(),:;|", 2, 30): 7},
     "before address": ["http://", "https%3A%2F%2F", "http%3a%2f%2f", "/", ""],
+    # URLs within URLs, text of other scripts as browsers write it, and what else makes a URL long
+    "inner url": ["{url}", lambda rng: quoted(rng, symbol("url")(rng))],
+    "encoded text": lambda rng: quoted(rng, symbol("foreign text")(rng)).replace("%20", rng.choice(["%20", "+"])),
+    "foreign text": "{foreign word:1-8  }", "foreign word": ["{non-ascii:1-2}", "{non-ascii}", "{word}"],
+    "long url": "{scheme}://{authority}{very long path:35}{long query}{#fragment:18}",
+    "very long path": ["/{segment:6-24 /}", "{path}/{encoded text:1-4 /}", "{path}/{slug:2-6 -}"],
+    "long query": ["", "?{parameter:6-30 &}", "?{keyed blob}", "?{keyed blob}&{parameters}",
+                   "?{key}={inner url}&{key}={inner url}", "?{key}={encoded text:1-5 +}", "?{counted key:4-20 &}"],
+    "keyed blob": "{key}={blob}", "blob": [characters(LETTERS_AND_DIGITS + "-_", 60, 500), "{hex:60-400}"],
+    "counted key": ["{word!3}%5B{letter}%5D={number!3}", "{word!3}[{number!2}]={word}",
+                    "{word!5}%5B%5D%5B{word!4}%5D={bit}"],
+    "marks": characters("\"\\'<>", 1, 4), "with marks": "{marks:50}{word}{marks}{word:50}{marks:50}",
     "odd value": ["", "1", "0", "true", "en", "%7B%22{word}", '"{word}"', "{word}@{host name}"],
     "rootless query": lambda rng: symbol("query")(rng).lstrip("/"),
     "fragment": {"{piece}": 55, "{mark}{after mark}": 30, "{odd fragment}": 15},
@@ -190,12 +226,21 @@ RULES: dict[str, Rule] = {
     "odd url": "{scheme and colon:50}//{odd host}{after odd host}", "scheme and colon": "{scheme}:",
     "odd host": {"{chosen odd parts}": 85, "{odd userinfo}@{chosen odd parts}": 7.5, "{odd userinfo}@{word}": 7.5},
     "after odd host": ["", "", "/", "{path}", "?{query}", "#{fragment}"],
+    "after counted host": {"": 4, "/": 2, "/{bit}": 2, "{path}": 1, "?{query}": 0.5, "#{fragment}": 0.5},
     "odd userinfo": [characters("[]ab", 2, 30), characters("[]" + DELIMITERS, 2, 30)],
     "odd parts": ("[ ] [ ] : :: @ % . \\ v1. {word!3} {number!3} {ipv4} {ipv6} {start of ipv6} {end of ipv6} "
                   "{deceptive} {nearly deceptive} {nearly deceptive}"),
     "chosen odd parts": lambda rng: "".join(rng.choices(symbol("odd parts")(rng).split(" "), k=rng.randint(1, 4))),
     "start of ipv6": lambda rng: symbol("ipv6")(rng)[:-1], "end of ipv6": lambda rng: symbol("ipv6")(rng)[1:],
-    "nearly deceptive": lambda rng: chr(ord(rng.choice(DECEPTIVE)) + rng.randint(-256, 256)),
+    "nearly deceptive": nearly_deceptive,
+    # URLs whose hosts are addresses of version 6, or in the scripts of East Asia: errors have to be counted, or found
+    "ipv6 url": "{scheme and colon:70}//{userinfo:4}{ipv6}{port:10}{after counted host}",
+    "wide url": "{scheme and colon:80}//{userinfo:4}{wide host}{port:8}{after counted host}", "wide host": wide_host,
+    "wide name": {"{wide label:1-4 .}": 3, "{wide label}.{top level}": 3, "{wide label:2-3 。}": 1,
+                  "{first label}{wide label}.{top level}": 1, "{host name}": 1, "{non-ascii:1-3 .}": 1},
+    "wide label": [characters("".join(map(chr, range(first, last))), 1, 10) for first, last in (
+        (0x4E00, 0xA000), (0x4E00, 0xA000), (0x3041, 0x3100), (0xAC00, 0xD7A4))] + ["{non-ascii:1-3}"],
+    "wide mark": ["{deceptive}", "{nearly deceptive}", characters(WIDE_MARKS, 1, 1), "{three bytes}"],
     # Characters of any kind that UTF-8 can hold; each of its byte values comes up
     "character": {between(0x20, 0x7E): 35, characters(STRUCTURE, 1, 1): 25, characters(DELIMITERS, 1, 1): 12,
                   "{control}": 8, between(0x80, 0x7FF): 6, "{deceptive}": 1, "{three bytes}": 7, "{four bytes}": 6},
