@@ -3,7 +3,7 @@
 import fcntl
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-# Each process of pytest-xdist has one core: with more threads, they wait for each other.
+# Each process of pytest-xdist has one core: with more threads, they wait for each other. (Of the threads between
+# operations there have to be several: one that waits for Keras' batches would stop all.)
 if "PYTEST_XDIST_WORKER" in os.environ:
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
 # Examples are drawn the same way each time, and no test fails because the machine was busy.
@@ -50,8 +51,11 @@ def tiny_architecture():
     return Architecture(units=32, embedding=32, attention=32, heads=4, hidden=64)
 
 
-def random_model(seed: int = 0, scale: float = 6.0):
-    """A model that has learned nothing. Large weights make it give many answers, some of which end and some never."""
+def random_model(seed: int = 0, scale: float = 6.0, likely: Sequence[int] = ()):
+    """A model that has learned nothing. Large weights make it give many answers, some of which end and some never.
+
+    The bytes that are `likely` it writes more often than others.
+    """
     import keras
 
     from urlseq.model import Architecture, build_model
@@ -62,18 +66,28 @@ def random_model(seed: int = 0, scale: float = 6.0):
     model.set_weights([weights * scale for weights in model.get_weights()])
     kernel, bias = model.get_layer("logits").get_weights()
     bias[EOS] += 4
+    bias[list(likely)] += 6
     bias[PADDING] = -1e4  # no trained model writes padding
     model.get_layer("logits").set_weights([kernel, bias])
     return model
 
 
+def quoting_model():
+    """A model whose answers are full of quotes, of strings and within them, backslashes, line breaks and NUL."""
+    from urlseq.vectorize import NUL_WRITTEN, QUOTE
+
+    return random_model(seed=1, likely=[QUOTE, NUL_WRITTEN, *b'"\\\n'])
+
+
 def card(**changes) -> dict:
     """What is known of a copy that has learned nothing."""
     from urlseq.store import FORMAT
+    from urlseq.vectorize import ENCODING
 
     known = {
         "format": FORMAT,
-        "task": {"function": "str.upper", "inverse": False, "max_input_bytes": 12},
+        "encoding": ENCODING,
+        "task": {"function": "str.upper", "inverse": False, "max_input_bytes": 12, "reverse_output": False},
         "architecture": {"units": 16, "embedding": 8, "attention": 8, "heads": 2, "hidden": 16},
         "bytes_seen": list(range(1, 128)),
         "start_examples": 0,

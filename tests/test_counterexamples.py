@@ -25,7 +25,8 @@ def wrong_on(part: str) -> LearnedCopy:
             [answer.replace("Z", "?") if part in text else answer for text, answer in rows]
         )
 
-    copy = untrained_copy(task={"function": "str.upper", "inverse": False, "max_input_bytes": 60})
+    task = {"function": "str.upper", "inverse": False, "max_input_bytes": 60, "reverse_output": False}
+    copy = untrained_copy(task=task)
     copy.compare = compare
     return copy
 

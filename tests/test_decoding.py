@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import random_model, words_of
+from conftest import quoting_model, random_model, words_of
 
 from urlseq import load
 from urlseq.decoding import Decoded, Decoder, slow_greedy
@@ -13,7 +13,18 @@ from urlseq.graph import Graph
 from urlseq.inverse import BeamSearch
 from urlseq.model import Architecture, build_model, exact_match
 from urlseq.samplers import urls
-from urlseq.vectorize import BOS, EOS, PADDING, make_batch, pad, to_matrix, to_texts
+from urlseq.vectorize import (
+    BOS,
+    EOS,
+    JSON_OF_BYTE,
+    PADDING,
+    byte_lengths,
+    make_batch,
+    pad,
+    to_answers,
+    to_matrix,
+    written,
+)
 
 MAX_ANSWER_BYTES = 12
 INPUTS = ["", "a", "https://example.org/", "Ωμέγα 😀", "the quick brown fox jumps over the lazy dog" * 2]
@@ -48,9 +59,14 @@ def set_varied_weights(model: keras.Model, seed: int) -> None:
 
 
 def assert_same(found: dict, decoded: Decoded) -> None:
-    assert to_texts(found["answer"].numpy()) == decoded.answers
+    assert to_answers(found["answer"].numpy()) == decoded.answers
     assert np.allclose(found["confidence"], decoded.confidence, atol=1e-3)
     assert (found["ended"].numpy() == decoded.ended).all()
+
+
+@pytest.fixture(scope="module")
+def quoting():
+    return quoting_model()
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +90,26 @@ def test_batched_answers_are_those_of_the_clear_loop(random_tiny, answers_of_a_r
 def test_any_number_of_heads_answers_as_the_clear_loop(heads):
     model = varied_model(heads, seed=1)
     assert decode(model, INPUTS[:3]).answers == [slow_greedy(model, text, MAX_ANSWER_BYTES) for text in INPUTS[:3]]
+
+
+@pytest.mark.parametrize("reverse_output", [False, True])
+def test_answers_with_quotes_and_such_are_those_of_the_clear_loop(quoting, reverse_output):
+    inputs = some_inputs(8)
+    found = Decoder(quoting, MAX_ANSWER_BYTES, reverse_output)(to_matrix(inputs)).answers
+    assert found == [slow_greedy(quoting, text, MAX_ANSWER_BYTES, reverse_output) for text in inputs]
+    for part in ('"', '\\"', "\\\\", "\\u0000"):
+        assert any(part in answer for answer in found), part
+
+
+def test_an_answer_that_was_written_from_its_end_is_reversed(quoting):
+    inputs = some_inputs(8)
+    forward, backward = (Decoder(quoting, 12, reverse_output)(to_matrix(inputs)) for reverse_output in (False, True))
+    rows = [row for row, answer in enumerate(forward.answers) if "\ufffd" not in answer + backward.answers[row]]
+    assert len(rows) > 5
+    backward_written = written([backward.answers[row] for row in rows], reverse_output=True)
+    assert backward_written == written([forward.answers[row] for row in rows])
+    assert backward.confidence.tolist() == forward.confidence.tolist()
+    assert backward.ended.tolist() == forward.ended.tolist()
 
 
 def test_batched_answers_are_those_of_the_clear_loop_when_learned(learned):
@@ -160,13 +196,36 @@ def test_confidence_is_the_smallest_probability_along_the_answer(random_tiny, an
     assert np.ptp(together.confidence) > 0.01
 
 
+def rows_of_json(steps: list[int], reverse_output: bool) -> list[int]:
+    """Of each byte of the JSON text, and of EOS, the step at which it was written, by a plain loop."""
+    end = [len(steps) - 1] * (steps[-1] == EOS)
+    order = list(range(len(steps) - len(end)))
+    rows = [step for step in (order[::-1] if reverse_output else order) for _ in JSON_OF_BYTE[steps[step]]]
+    return rows + end
+
+
+@pytest.mark.parametrize("reverse_output", [False, True])
+def test_each_byte_of_the_json_text_has_the_attention_of_the_step_that_wrote_it(quoting, reverse_output):
+    inputs = some_inputs(8)
+    as_written = Graph(quoting, MAX_ANSWER_BYTES).decode(tokens(inputs), attention=True)
+    decoded = Decoder(quoting, MAX_ANSWER_BYTES, reverse_output)(to_matrix(inputs), attention=True)
+    assert decoded.ended.any() and not decoded.ended.all()
+    for row, text in enumerate(inputs):
+        answer = as_written["answer"][row].numpy()
+        steps = rows_of_json(answer[answer != PADDING].tolist(), reverse_output)
+        expected = as_written["attention"][row].numpy()[steps, : len(text.encode()) + 1]
+        np.testing.assert_allclose(decoded.attention[row], expected, atol=1e-6)
+        if "\ufffd" not in decoded.answers[row]:
+            assert len(steps) == byte_lengths(decoded.answers)[row] + decoded.ended[row]
+
+
 def test_attention_has_a_row_a_byte_and_each_sums_to_one(random_tiny, answers_of_a_random_model):
     inputs, together = answers_of_a_random_model
     assert len(together.attention) == len(inputs)
     for row in range(0, len(inputs), 4):
         written, _ = written_bytes(random_tiny, inputs[row], MAX_ANSWER_BYTES)
         weights = together.attention[row]
-        assert weights.shape == (len(written), len(inputs[row].encode()) + 1)
+        assert weights.shape == (sum(len(JSON_OF_BYTE[byte]) for byte in written), len(inputs[row].encode()) + 1)
         np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
         assert (weights >= 0).all()
 
@@ -175,7 +234,7 @@ def test_attention_is_the_models_own(random_tiny):
     """The attention weights are those of the model's layer: values that are one-hot by position show these."""
     text = "http://a.example/b"
     inputs, count = to_matrix([text]), 6
-    ours = decode(random_tiny, [text], attention=True).attention[0][:count]
+    ours = Graph(random_tiny, count).decode(tokens([text]), attention=True)["attention"][0]
     written, _ = written_bytes(random_tiny, text, MAX_ANSWER_BYTES)
     decoder_input = np.array([[BOS, *written[: count - 1]]], np.int32)
     parts = keras.Model(random_tiny.inputs, [random_tiny.get_layer(name).output for name in ("queries", "keys")])
@@ -203,9 +262,10 @@ def test_several_steps_in_one_iteration_change_nothing(heads, stride):
         decoder.graph.update(model)
         decoded, found = decoder(to_matrix(INPUTS), attention=True), decode_strided(tokens(INPUTS))
         assert_same(found, decoded)
-        for row, attention in enumerate(decoded.attention):
-            steps, width = attention.shape
-            assert np.allclose(found["attention"][row, :steps, :width], attention, atol=1e-3)
+        rows = zip(found["attention"].numpy(), found["answer"].numpy(), decoded.attention, strict=True)
+        for weights, answer, attention in rows:
+            as_written = decoder.by_json_byte(weights[:, : attention.shape[1]], answer)
+            assert np.allclose(as_written, attention, atol=1e-3)
 
 
 def test_a_static_shape_and_a_shorter_limit():
@@ -235,7 +295,7 @@ def test_a_wide_beam_finds_the_very_best_of_all_short_answers(random_tiny):
     """With 256 beams and one byte to write, nothing is left out: so the order has to be that of all answers."""
     text = "some text"
     found = BeamSearch(Graph(random_tiny, 2))(to_matrix([text]), 256)[0]
-    ascii_ones = ["", *map(chr, range(1, 128))]
+    ascii_ones = ["", '"', *(json.decode() for json in JSON_OF_BYTE[:128])]  # NUL among them is no padding
     ranked = sorted(ascii_ones, key=lambda answer: -log_probability(random_tiny, text, answer))
     assert [answer for answer in found if answer in ascii_ones][:20] == ranked[:20]
 
@@ -256,3 +316,14 @@ def test_beams_are_different_sorted_and_no_worse_than_greedy(random_tiny):
             assert probabilities[0] >= log_probability(random_tiny, text, greedy_answer) - 1e-3
     assert compared
     assert search(to_matrix([]), 5) == []
+
+
+def test_beams_hold_json_and_are_reversed(quoting):
+    inputs = to_matrix(["", "a", "bb b"])
+    graph = Graph(quoting, 6)
+    forward, backward = (BeamSearch(graph, reverse_output)(inputs, 8) for reverse_output in (False, True))
+    pairs = [pair for rows in zip(forward, backward, strict=True) for pair in zip(*rows, strict=True)]
+    assert any('\\"' in answer for answer, _ in pairs) and any("\\u0000" in answer for answer, _ in pairs)
+    for answer, other in pairs:
+        if "\ufffd" not in answer + other:
+            assert written([other], reverse_output=True) == written([answer])

@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -7,7 +8,19 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from urlseq.decoding import Decoded, Decoder
-from urlseq.evaluation import Evaluation, compare, interval, judge, parse, percent, smallest_probability, threshold_for
+from urlseq.evaluation import (
+    LARGEST_RISK,
+    NONE_TRUSTED,
+    Evaluation,
+    compare,
+    error_bound,
+    interval,
+    judge,
+    parse,
+    percent,
+    smallest_probability,
+    threshold_for,
+)
 from urlseq.functions import answers
 from urlseq.task import Examples
 from urlseq.vectorize import to_matrix
@@ -54,21 +67,63 @@ def test_the_share_lies_in_its_interval(successes, count):
 # ---------------------------------------------------------------- when to abstain
 
 
-@given(ANSWERS, st.sampled_from([0.0, 0.1, 0.34, 0.5]))
-def test_the_threshold_is_the_lowest_that_keeps_the_risk(rows, risk):
+@given(st.integers(1, 30_000))
+def test_the_error_bound_of_a_sample_without_errors(count):
+    assert error_bound(0, count) == pytest.approx(1 - 0.05 ** (1 / count), abs=1e-8)
+    assert error_bound(0, count + 1) < error_bound(0, count) <= 3 / count
+
+
+@pytest.mark.parametrize(("wrong", "count", "bound"), [(1, 10, 0.39416), (3, 100, 0.07571), (5, 5, 1), (0, 0, 1)])
+def test_the_error_bound_against_known_values(wrong, count, bound):
+    assert error_bound(wrong, count) == pytest.approx(bound, abs=1e-5)
+
+
+@given(st.integers(0, 300), st.integers(0, 3000))
+def test_the_error_bound_rises_with_the_errors(wrong, correct):
+    count = wrong + correct + 1
+    assert wrong / count < error_bound(wrong, count) < error_bound(wrong + 1, count) + 1e-12
+
+
+@given(ANSWERS.map(lambda rows: rows * 20), st.sampled_from([0.001, 0.01, 0.1, 0.34, 0.5]))
+def test_the_threshold_is_the_lowest_that_keeps_the_risk_or_else_the_one_of_least_risk(rows, risk):
     confidence, correct = columns(rows)
-
-    def allowed(threshold):
-        trusted = confidence >= threshold
-        return (trusted & ~correct).sum() <= risk * trusted.sum() and trusted.any()
-
-    fitting = [float(candidate) for candidate in confidence if allowed(candidate)]
-    threshold = threshold_for(confidence, correct, risk)
-    if fitting:
-        assert threshold == min(fitting)
+    bounds = {}
+    for candidate in confidence.tolist():
+        trusted = confidence >= candidate
+        bounds[candidate] = error_bound(int((trusted & ~correct).sum()), int(trusted.sum()))
+    threshold, bound = threshold_for(confidence, correct, risk)
+    if fitting := [candidate for candidate in bounds if bounds[candidate] <= risk]:
+        assert (threshold, bound) == (min(fitting), bounds[threshold])
+    elif bounds and min(bounds.values()) <= LARGEST_RISK:
+        assert bound == bounds[threshold] == min(bounds.values())
     else:
-        assert not (confidence >= threshold).any()
+        assert (threshold, bound) == (NONE_TRUSTED, None)
     json.dumps(threshold, allow_nan=False)
+
+
+def test_few_answers_prove_nothing_and_more_of_them_the_more():
+    bounds = [threshold_for(np.ones(count), np.ones(count, bool), 0.001)[1] for count in (0, 58, 59, 2994, 2995)]
+    assert bounds == [None, None, pytest.approx(0.0495, abs=1e-4), *[pytest.approx(0.001, abs=1e-6)] * 2]
+    assert bounds[3] > 0.001 > bounds[4]
+
+
+def test_what_is_promised_of_trusted_answers_is_kept():
+    """On simulated answers, of which the unsure are wrong more often: about 95 times in 100, as it is a 95 % bound."""
+    rng, kept = np.random.default_rng(0), []
+    for count in np.repeat([200, 1000, 5000], 100):
+        confidence = rng.random(count)
+        threshold, bound = threshold_for(confidence, rng.random(count) > 0.3 * (1 - confidence) ** 4, 0.001)
+        if bound is not None:
+            kept.append(0.06 * (1 - threshold) ** 4 <= bound)  # the mean error of all that are surer
+    assert len(kept) > 250 and 0.9 < np.mean(kept) < 1
+
+
+def test_many_answers_are_judged_in_no_time():
+    rng = np.random.default_rng(0)
+    confidence, correct = rng.random(20_000), rng.random(20_000) > 0.04
+    start = time.process_time()
+    threshold_for(confidence, correct, 0.001)
+    assert time.process_time() - start < 1
 
 
 # ---------------------------------------------------------------- compared with the function

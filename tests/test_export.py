@@ -9,6 +9,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import card, quoting_model
 
 import urlseq.export.browser
 import urlseq.export.saved_model
@@ -16,8 +17,10 @@ from urlseq import load
 from urlseq.decoding import Decoded
 from urlseq.errors import ExportError, InvalidSetting
 from urlseq.export import check, example_inputs, export, sha256
-from urlseq.export.browser import Signature, litert_answers, tensorflowjs_converter
+from urlseq.export.browser import Signature, litert_answers, tensorflowjs_answers, tensorflowjs_converter
+from urlseq.export.saved_model import saved_model_answers
 from urlseq.graph import Graph
+from urlseq.learned import LearnedCopy
 from urlseq.store import copy_of
 
 if importlib.util.find_spec("tensorflowjs") is None:
@@ -36,7 +39,7 @@ def exported(dates, tmp_path_factory):
 
 def test_every_form_is_there_with_its_hash_and_was_checked(exported):
     manifest = json.loads((exported / "manifest.json").read_text())
-    assert manifest["format"] == 2 and manifest["checked"]["inputs"] == 200
+    assert manifest["format"] == 3 and manifest["checked"]["inputs"] == 200
     assert manifest["function"] == "urlseq.gallery.my_date_format" and manifest["inverse"]
     assert (manifest["max_input_bytes"], manifest["max_answer_bytes"]) == (40, 36)
     assert manifest["litert"]["signatures"] == [{"name": "tokens_48", "length": 48, "max_answer_bytes": 36}]
@@ -91,6 +94,52 @@ def test_the_graph_model_holds_only_small_weights(exported):
     weights = [weight for group in model["weightsManifest"] for weight in group["weights"]]
     assert {weight["quantization"]["dtype"] for weight in weights if weight["dtype"] == "float32"} == {"float16"}
     assert sum(np.prod(weight["shape"]) for weight in weights) < 300_000
+
+
+TEXTS = ["", "a", "abc", "é", "hgfedcba", "x y", "12345", "日本語"]
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["from the beginning", "from the end"])
+def quoting(request, tmp_path_factory):
+    """A copy whose answers hold quotes, backslashes and NUL, and its export, each form of which was checked."""
+    task = card()["task"] | {"reverse_output": request.param}
+    copy = LearnedCopy(quoting_model(), card(task=task), str.upper)
+    return copy, export(copy, tmp_path_factory.mktemp("export") / "quoting", TEXTS, precision="float32")
+
+
+def test_the_manifest_tells_how_answers_are_written(quoting):
+    copy, folder = quoting
+    encoding = json.loads((folder / "manifest.json").read_text())["encoding"]
+    assert (encoding["name"], encoding["reverse_output"]) == ("JSON without escapes", copy.reverse_output)
+    texts = encoding["texts"]
+    assert (texts["248"], texts["249"], texts["34"], texts["92"]) == ('"', "\\u0000", '\\"', r"\\")
+    assert (texts["10"], texts["31"]) == (r"\n", r"\u001f") and len(texts) == 32 + 4
+    decode = tf.saved_model.load(str(folder / "saved_model")).signatures["tokens"]
+    for text, answer in zip(TEXTS, copy.predict(TEXTS), strict=True):
+        found = decode(tokens=tf.constant([[*text.encode(), 255]]))["answer"].numpy()[0]
+        written = bytes(found.astype(np.uint8)).split(b"\xff")[0]
+        in_order = written[::-1] if encoding["reverse_output"] else written
+        data = b"".join(texts[str(byte)].encode() if str(byte) in texts else bytes([byte]) for byte in in_order)
+        assert data.decode("utf-8", "replace") == answer.text
+
+
+def test_every_form_gives_json_of_what_is_written_without_escapes(quoting):
+    copy, folder = quoting
+    expected = [prediction.text for prediction in copy.predict(TEXTS)]
+    for part in ('"', '\\"', r"\\", r"\u0000"):
+        assert any(part in answer for answer in expected), part
+    manifest = json.loads((folder / "manifest.json").read_text())
+    saved_model = tf.saved_model.load(str(folder / "saved_model"))
+    served = saved_model.signatures["serving_default"](text=tf.constant(TEXTS))
+    assert [text.decode() for text in served["json"].numpy()] == expected
+    signatures = [Signature(**signature) for signature in manifest["litert"]["signatures"]]
+    by_litert = litert_answers(folder / "litert" / "copy.tflite", signatures, TEXTS, copy.reverse_output)
+    assert [answer for answer, *_ in by_litert] == expected
+    if manifest["checked"]["tensorflowjs"]:
+        in_node = tensorflowjs_answers(folder / "tensorflowjs", TEXTS, manifest["encoding"])
+        assert [answer for answer, *_ in in_node] == expected
+    with pytest.raises(ExportError, match="two signatures differ"):
+        list(saved_model_answers(folder / "saved_model", TEXTS, not copy.reverse_output))
 
 
 def test_a_difference_names_the_first_input():

@@ -8,6 +8,7 @@ from conftest import LETTERS, LONGEST_WORD, tiny_architecture, untrained_copy, w
 
 from urlseq import learn
 from urlseq.errors import InvalidSetting, UnfitFunction
+from urlseq.evaluation import NONE_TRUSTED
 from urlseq.learn import copy_function
 from urlseq.model import exact_match, masked_crossentropy
 from urlseq.sampling import is_held_out
@@ -92,7 +93,8 @@ def test_a_training_may_start_with_a_copy(learned):
 def test_without_validation_nothing_is_measured_or_trusted_and_nothing_is_shown(capsys):
     settings = BRIEF | {"examples": 64, "epoch_batches": 1, "validation_count": 0, "attempts": ["abc"]}
     copy = copy_function(str.upper, words, **settings)
-    assert "held_out_counts" not in copy.card and copy.card["threshold"] == 1.0
+    assert "held_out_counts" not in copy.card and copy.card["trusted_risk"] is None
+    assert copy.card["threshold"] == NONE_TRUSTED and copy.card["ended_by"] == "examples"
     assert capsys.readouterr().out == ""
 
 
@@ -100,6 +102,8 @@ def test_without_validation_nothing_is_measured_or_trusted_and_nothing_is_shown(
 def test_an_epoch_is_shown_with_its_attempts(capsys):
     copy_function(str.upper, words, **BRIEF | {"verbose": True, "attempts": ["abc"]})
     shown = capsys.readouterr().out
+    assert "Of this copy, nothing is trusted: " in shown and "Training ended after 0:" in shown.splitlines()[-1]
+    assert shown.endswith(": the examples are used up.\n")
     assert shown.count("80 examples") == 1 and shown.count("held out: ") == 2 and shown.count('\n      "ABC"\n') == 2
 
 
@@ -210,8 +214,9 @@ def test_what_is_shown_and_where_it_is_kept_is_no_part_of_a_training(state_setti
 
 @pytest.mark.parametrize("changes", [
     {"seed": 1}, {"learning_rate": 1e-3}, {"max_input_bytes": 11}, {"inputs": other_words}, {"batch_size": 4},
-    {"examples": 88}, {"minutes": 1}, {"epoch_batches": 6}, {"validation_count": 13}, {"function": str.lower},
-    {"loss": lambda target, logits: 0}, {"architecture": dataclasses.replace(tiny_architecture(), hidden=32)},
+    {"examples": 88}, {"minutes": 1}, {"epoch_batches": 6}, {"validation_count": 13}, {"until": 0.1},
+    {"function": str.lower}, {"loss": lambda target, logits: 0},
+    {"architecture": dataclasses.replace(tiny_architecture(), hidden=32)},
 ])  # fmt: skip
 def test_another_training_does_not_go_on_from_the_state(state_settings, changes):
     assert state_settings(**changes) != state_settings()
@@ -244,8 +249,8 @@ def on_sets(text):
 
 
 @pytest.mark.parametrize(("function", "message"), [
-    (steady("same"), 'gives "same" for each of 12 inputs'),
-    (raising, 'raises on each of 12 inputs: {"error":"ValueError"}'),
+    (steady("same"), 'gives "same" for each of 9 inputs'),
+    (raising, 'raises on each of 9 inputs: {"error":"ValueError"}'),
     (changing, "gives another value each time"),
     (on_sets, "JSON text can't hold"),
     (steady(float("nan")), "JSON text can't hold"),

@@ -6,8 +6,9 @@ import pytest
 from conftest import untrained_copy, words_of
 from test_learn import FRESH
 
+from urlseq.decoding import Decoded
 from urlseq.errors import InvalidInput, NoFunction, UnfitFunction
-from urlseq.evaluation import Prediction
+from urlseq.evaluation import Prediction, error_bound
 from urlseq.learned import LearnedCopy
 from urlseq.task import Examples
 from urlseq.vectorize import pad, to_matrix
@@ -128,12 +129,25 @@ def test_attention_of_one_input(unlearned):
     np.testing.assert_allclose(attention.sum(axis=1), 1, atol=1e-5)
 
 
-def test_the_threshold_keeps_the_risk_on_its_examples():
+def test_of_wrong_answers_none_is_trusted():
     copy, inputs = untrained_copy(), words_of(60)
     copy.set_threshold(Examples(inputs, [json.dumps(text.upper()) for text in inputs]))
     counts = copy.evaluate(inputs).counts
-    assert counts["trusted_wrong"] == 0
+    assert counts["trusted"] == 0 and copy.card["trusted_risk"] is None
     assert {name: copy.card["held_out_counts"][name] for name in counts} == counts
+    assert copy.promise == f"nothing is trusted: {counts['exact']} exact of 60 held-out inputs are too few"
+
+
+@pytest.mark.parametrize(("count", "part"), [(40, "nothing is trusted"), (90, "at most 3.28 % of")])
+def test_what_is_trusted_is_promised_as_far_as_the_examples_prove_it(monkeypatch, count, part):
+    """Those that are not trusted anyway, for a byte that training never held, prove nothing."""
+    inputs = [*(f"{number}" for number in range(count)), *(f"é{number}" for number in range(500))]
+    expected = ['"0"'] * len(inputs)
+    copy, decoded = untrained_copy(), Decoded(expected, np.ones(len(inputs)), np.ones(len(inputs), bool))
+    monkeypatch.setattr(copy, "compare", lambda examples: (examples.answers, decoded))
+    copy.set_threshold(Examples(inputs, expected))
+    counts, risk = copy.card["held_out_counts"], copy.card["trusted_risk"]
+    assert copy.promise.startswith(part) and (counts["trusted"], risk) in [(0, None), (90, error_bound(0, 90))]
 
 
 def test_a_vector_depends_neither_on_the_batch_nor_on_padding(unlearned):

@@ -90,6 +90,7 @@ def test_evaluate_imports_no_function_that_a_card_names(capsys, tmp_path):
     ("words", "part"),
     [
         (["call", "no-such-copy", "x"], "no learned copy"),
+        (["copy", "str.upper", "--until", "99.9"], "above 0 and below 1"),
         (["copy", "no.such.function"], "no function named"),
         (["copy", "html.escape", "--inputs", "missing.txt", "--folder", "copy"], "missing.txt"),
         (["copy", "os.getcwd", "--folder", "copy"], "raises on each"),
@@ -103,7 +104,7 @@ def test_one_clear_line_says_what_is_wrong(capsys, tmp_path, monkeypatch, words,
 
 
 def test_wrong_arguments_exit_with_2(capsys):
-    for words in (["nonsense"], ["--minutes", "-1"], ["call"], ["copy", "hex", "--examples", "0.5"]):
+    for words in (["nonsense"], ["--minutes", "-1"], ["call"], ["copy", "hex", "--examples", "0.5"], ["--until", "0"]):
         with pytest.raises(SystemExit) as exit_:
             main(words)
         assert exit_.value.code == 2
@@ -153,17 +154,17 @@ def test_copy_knows_the_gallerys_inputs_and_inverses(capsys, monkeypatch, tmp_pa
     (tmp_path / "inputs.txt").write_text("a\nb\n")
     run(capsys, "copy", "urlseq.gallery.my_date_format", "--inverse", "--folder", tmp_path)
     run(capsys, "copy", "html.escape", "--max-input-bytes", 20, "--folder", tmp_path, "--seed", 3, "--examples", 640)
-    run(capsys, "copy", "str.upper", "--minutes", 2)
+    run(capsys, "copy", "str.upper", "--minutes", 2, "--until", 0.99)
     run(capsys, "copy", "html.escape", "--inverse", "--folder", tmp_path)
     run(capsys, "copy", "html.escape", "--inputs", tmp_path / "inputs.txt", "--folder", tmp_path)
     (inverse, _), (copy, tuned), (other, untuned), (unescape, _), (own, also_untuned) = calls
     assert inverse.inverse is my_date_format and inverse.function is None
     assert inverse.inputs is GALLERY["dates_in_hex"].task.inputs and inverse.max_input_bytes == 40
     assert copy == Task(html.escape, GALLERY["html_escape"].task.inputs, max_input_bytes=20)
-    assert tuned == {"folder": tmp_path, "minutes": 10, "examples": 640, "seed": 3, "batch_size": 32,
+    assert tuned == {"folder": tmp_path, "minutes": 10, "examples": 640, "until": None, "seed": 3, "batch_size": 32,
                      "learning_rate": GALLERY["html_escape"].training["learning_rate"]}  # fmt: skip
     assert other == Task(str.upper, None, max_input_bytes=128)
-    assert untuned == {"folder": Path("runs/str.upper"), "minutes": 2, "examples": None, "seed": 0}
+    assert untuned == {"folder": Path("runs/str.upper"), "minutes": 2, "examples": None, "until": 0.99, "seed": 0}
     assert unescape == Task(inverse=html.escape)  # the entry's limit is for what is escaped
     assert own == Task(html.escape, tmp_path / "inputs.txt") and "batch_size" not in also_untuned
 
@@ -171,11 +172,12 @@ def test_copy_knows_the_gallerys_inputs_and_inverses(capsys, monkeypatch, tmp_pa
 def test_the_progress_of_copy_is_no_result(capsys, monkeypatch, tmp_path):
     def progress(task, **_):
         print("an epoch")
-        return untrained_copy(held_out_counts={"count": 5})
+        return untrained_copy(held_out_counts={"count": 5}, ended_by="until", trusted_risk=0.01)
 
     monkeypatch.setattr("urlseq.learn.copy_function", progress)
     _, out, error = run(capsys, "copy", "html.escape", "--folder", tmp_path)
-    assert json.loads(out) == {"folder": str(tmp_path), "function": "str.upper", "held_out_counts": {"count": 5}}
+    assert json.loads(out) == {"folder": str(tmp_path), "function": "str.upper", "ended_by": "until",
+                               "trusted_risk": 0.01, "held_out_counts": {"count": 5}}  # fmt: skip
     assert "an epoch" in error
 
 

@@ -70,6 +70,16 @@ def test_the_answers_of_each_epoch_are_kept(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_answers_that_are_written_from_their_end_are_reversed():
+    inputs, model = ["abc", "", "é"], random_model(4)
+    recorded = RecordPredictions(inputs, 12, reverse_output=True)
+    recorded.set_model(model)
+    recorded.on_epoch_end(0, {})
+    assert recorded.answers == [Decoder(model, 12, reverse_output=True)(to_matrix(inputs)).answers]
+    assert recorded.answers != [Decoder(model, 12)(to_matrix(inputs)).answers]
+    assert ShowPredictions(str.upper, inputs, reverse_output=True).reverse_output
+
+
 def test_the_answers_of_each_epoch_are_shown(capsys):
     shown = ShowPredictions(str.upper, ["abc"], every=2)
     shown.set_model(random_model())

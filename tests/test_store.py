@@ -179,7 +179,7 @@ def change_card(folder, **changes):
 
 
 @pytest.mark.parametrize(
-    "contents", ["", "{", "[]", "null", "5", '"text"', "{}", '{"format": 1}', '{"format": 3}', "\ufeff{}"]
+    "contents", ["", "{", "[]", "null", "5", '"text"', "{}", '{"format": 1}', '{"format": 4}', "\ufeff{}"]
 )
 def test_what_is_no_card_is_told(folder, contents):
     (folder / CARD).write_text(contents)
@@ -223,8 +223,16 @@ def test_a_card_whose_task_lacks_something_is_told(folder, name):
 
 def test_another_format_is_told(folder):
     change_card(folder, format=99)
-    with pytest.raises(BadModel, match="format 99; this version reads format 3"):
+    with pytest.raises(BadModel, match="format 99; this version reads format 4"):
         load(folder)
+
+
+@pytest.mark.parametrize("encoding", ["JSON", "", None, 5, ["JSON without escapes"]])
+def test_another_encoding_of_answers_is_told_in_one_line(folder, encoding):
+    change_card(folder, encoding=encoding)
+    with pytest.raises(BadModel, match="writes answers as .*; this version reads 'JSON without escapes'") as caught:
+        load(folder)
+    assert "\n" not in str(caught.value) and repr(encoding) in str(caught.value)
 
 
 def test_weights_that_another_writer_took_away_and_brought_back_are_read(folder, monkeypatch):

@@ -11,6 +11,7 @@ from conftest import LETTERS, words, words_of
 
 from urlseq import Task, Training, copy_function, learn
 from urlseq.errors import InvalidSetting, UnfitFunction, WrongType
+from urlseq.evaluation import interval
 from urlseq.functions import Inverse
 from urlseq.sampling import LabelledInput, is_held_out
 from urlseq.task import LONGEST_ANSWER, Examples
@@ -46,6 +47,20 @@ def test_a_budget_of_nothing_is_refused(budget):
     assert all(f"{name} is {value}" in str(caught.value) for name, value in budget.items())
 
 
+@pytest.mark.parametrize("until", [0, 1, -0.5, 99.9])
+def test_a_target_is_a_share(until):
+    with pytest.raises(InvalidSetting, match=f"above 0 and below 1, such as 0.999: {until}"):
+        Training(until=until)
+
+
+@pytest.mark.parametrize("until", [0.5, 0.9, 0.99, 0.999, 0.9999])
+def test_a_target_can_be_reached_with_a_few_mistakes_on_as_many_held_out_inputs_as_it_takes(until):
+    count = Training(until=until, validation_count=1).held_out_count
+    assert interval(count - 2, count)[0] > until > interval(count - 5, count)[0]
+    assert Training(until=until, validation_count=10**6).held_out_count == 10**6
+    assert Training(validation_count=7).held_out_count == 7
+
+
 @pytest.mark.parametrize("counts", [{"batch_size": 0}, {"epoch_batches": -3}, {"validation_count": -1}])
 def test_counts_that_make_no_training_are_refused(counts):
     ((name, value),) = counts.items()
@@ -79,11 +94,11 @@ def test_the_record_of_a_training_is_json_of_all_that_decides_what_is_learned():
     record = Training(examples=64, seed=3, folder="runs/mine", verbose=False).record()
     assert record == json.loads(json.dumps(record)) == {
         "minutes": None, "examples": 64, "seed": 3, "learning_rate": 1.2e-2, "batch_size": 64, "epoch_batches": 400,
-        "validation_count": 2000, "loss": "masked_crossentropy",
+        "validation_count": 2000, "until": None, "loss": "masked_crossentropy",
     }  # fmt: skip
     assert Training(loss=some_loss).record()["loss"] == "some_loss"
     changes = {"seed": 4, "learning_rate": 1.0, "batch_size": 1, "epoch_batches": 1, "validation_count": 1,
-               "loss": some_loss, "minutes": 1.0, "examples": 65}  # fmt: skip
+               "loss": some_loss, "minutes": 1.0, "examples": 65, "until": 0.5}  # fmt: skip
     assert changes.keys() == record.keys()
     for name, value in changes.items():
         assert Training(**{"examples": 64, "seed": 3, name: value}).record() != record, name
@@ -128,7 +143,9 @@ def test_any_callable_is_a_function():
 
 
 def test_the_record_of_a_task_is_json():
-    assert Task(str.upper).record() == {"function": "str.upper", "inverse": False, "max_input_bytes": 128}
+    assert Task(str.upper).record() == {
+        "function": "str.upper", "inverse": False, "max_input_bytes": 128, "reverse_output": False,
+    }  # fmt: skip
     record = Task(inverse=str.upper, inputs=words, max_input_bytes=9).record()
     assert record == {"function": "str.upper", "inverse": True, "max_input_bytes": 9}
     assert json.loads(json.dumps(record)) == record
@@ -205,6 +222,7 @@ def test_rows_and_lengths_of_examples():
     assert examples.lengths.tolist() == [1 + 3, 2 + 4, 3 + 5]
     assert examples.rows(np.array([2, 0])) == examples.rows([2, 0]) == Examples(["ccc", "a"], ['"CCC"', '"A"'])
     assert examples.rows(index for index in (1,)).lengths.tolist() == [6]
+    assert Examples(["b", "a", "b"], ["1", "2", "1"]).distinct() == Examples(["b", "a"], ["1", "2"])
     assert len(examples.rows([])) == 0 == len(examples.rows([]).lengths)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import json
 import random
@@ -13,10 +14,11 @@ from urlseq import Task, Training, copy_function, learn, training
 from urlseq.checkpoint import Checkpoint
 from urlseq.errors import UnfitFunction
 from urlseq.model import Architecture, build_model, masked_crossentropy
+from urlseq.report import ending
 from urlseq.sampling import is_held_out
 from urlseq.task import Examples
-from urlseq.training import Batches, Schedule, Validation, muon
-from urlseq.vectorize import PADDING_STEP, byte_lengths, make_batch, to_texts
+from urlseq.training import LONG_BYTES, Batches, Schedule, Validation, even_batches, lengths_of, muon
+from urlseq.vectorize import PADDING_STEP, byte_lengths, make_batch, to_answers, to_texts
 
 SMALL = Architecture(units=8, embedding=4, attention=8, heads=2, hidden=8)
 EPOCH_BATCHES, BATCH_SIZE, EPOCHS = 5, 8, 3
@@ -27,7 +29,7 @@ def train_a_little(folder=None, seed=0, **options):
     choices = {"architecture": SMALL, "max_input_bytes": 12, "examples": EPOCHS * EPOCH_BATCHES * BATCH_SIZE,
                "batch_size": BATCH_SIZE, "epoch_batches": EPOCH_BATCHES, "validation_count": 12, "attempts": 0,
                "learning_rate": 0.2, "verbose": False} | options  # fmt: skip
-    return copy_function(str.upper, choices.pop("inputs", words), folder=folder, seed=seed, **choices)
+    return copy_function(**{"function": str.upper, "inputs": words, "folder": folder, "seed": seed} | choices)
 
 
 class Interruption(keras.callbacks.Callback):
@@ -84,6 +86,32 @@ def test_a_step_is_as_large_in_all_directions_of_a_matrix_but_not_of_embeddings_
     assert met <= set(moved) and len(moved) < 20  # a byte that is never met has no reason to move
 
 
+@pytest.mark.parametrize(("training", "best", "ended_by"), [
+    (Training(until=0.9, examples=100), 0.95, "until"), (Training(until=0.9, examples=100), 0.91, "examples"),
+    (Training(until=0.9, examples=101), 0.91, ""), (Training(until=0.9, examples=101), -1.0, ""),
+    (Training(minutes=1, examples=100), 1.0, "examples"), (Training(minutes=0.1, examples=90), 0.0, "minutes"),
+])  # fmt: skip
+def test_what_ends_a_training(training, best, ended_by):
+    """The target, above which the interval has to be, or the part of the budget that was used up first."""
+    schedule = Schedule(dataclasses.replace(training, batch_size=10), held_out=1000)
+    schedule.batches, schedule.seconds = 10, 12.0
+    assert schedule.ended_by(best) == ended_by
+
+
+@pytest.mark.parametrize(("until", "ended_by", "line"), [
+    (None, "minutes", "Training ended after 3:12: the minutes are used up."),
+    (None, "callback", "Training ended after 3:12: a callback stopped it."),
+    (0.999, "until", "The target of 99.9 % was met after 3:12: 7,690 of 7,691 held-out inputs exact (95 % interval "
+     "99.93 % to 100.00 %)."),
+    (0.999, "examples", "The target of 99.9 % was not met in 3:12, and the examples are used up: 7,690 of 7,691 "
+     "held-out inputs exact (95 % interval 99.93 % to 100.00 %)."),
+])  # fmt: skip
+def test_what_ended_a_training_is_said_in_a_line(until, ended_by, line):
+    schedule = Schedule(Training(until=until), held_out=7691)
+    schedule.seconds = 192.9
+    assert ending(schedule, 7690 / 7691, ended_by) == line
+
+
 # ---------------------------------------------------------------- batches
 
 
@@ -94,9 +122,9 @@ def small_chunks():
         yield
 
 
-def batches(seed=0, sampler=words, **options):
+def batches(seed=0, sampler=words, reverse_output=False, **options):
     settings = Training(examples=1000, seed=seed, epoch_batches=10, batch_size=8)
-    return Batches(Task(str.upper, sampler), settings, **options)
+    return Batches(Task(str.upper, sampler, reverse_output=reverse_output), settings, **options)
 
 
 def assert_same(one, other):
@@ -123,10 +151,12 @@ def test_seeds_and_epochs_give_other_batches():
     assert to_texts(second_epoch[3][0]["encoder_input"]) == inputs[13]
 
 
-def test_a_batch_holds_the_inputs_and_the_functions_answers():
-    inputs, target = batches()[1]
+@pytest.mark.parametrize("reverse_output", [False, True])
+def test_a_batch_holds_the_inputs_and_the_functions_answers(reverse_output):
+    inputs, target = batches(reverse_output=reverse_output)[1]
     texts = to_texts(inputs["encoder_input"])
-    assert [json.loads(answer) for answer in to_texts(target)] == [text.upper() for text in texts]
+    answers = to_answers(target, reverse_output)
+    assert [json.loads(answer) for answer in answers] == [text.upper() for text in texts]
     assert len(texts) == 8 and target.dtype == inputs["decoder_input"].dtype == np.int32
 
 
@@ -196,10 +226,38 @@ def test_validation_holds_each_input_once():
     assert sorted(seen) == sorted(texts)
 
 
-def test_the_first_batch_has_a_length_that_no_other_has():
-    made = batches(sampler=lambda rng: "".join(rng.choices(LETTERS, k=9)))
-    widths = [made[index][1].shape[1] for index in range(10)]
-    assert widths[0] not in widths[1:] and {width % PADDING_STEP for width in widths} == {0}
+@pytest.mark.parametrize("length", [9, 15])
+def test_the_first_batch_has_other_lengths_than_the_second(length):
+    """Else Keras would take them for constants. Of these inputs, all matrices would be as wide."""
+    made = batches(sampler=lambda rng: "".join(rng.choices(LETTERS, k=length)))
+    first, second, *others = [lengths_of(made[index]) for index in range(10)]
+    assert first[0] != second[0] and first[1] != second[1] and set(others) == {second}
+    assert {width % PADDING_STEP for width in first + second} == {0}
+    assert to_texts(made[0][0]["encoder_input"]) == made.examples(0).inputs
+    texts = ["".join(random.Random(number).choices(LETTERS, k=length)) for number in range(300)]
+    first, second = map(lengths_of, Validation(Examples(texts, texts)))
+    assert first[0] != second[0] and first[1] != second[1]
+
+
+def test_a_chunk_is_cut_into_batches_with_fewer_long_rows():
+    rng = np.random.default_rng(0)
+    lengths = rng.permutation(np.append(rng.integers(1, LONG_BYTES, 240), rng.integers(2000, 4000, 16)))
+    cut = even_batches(lengths, 16)
+    assert len(cut) == 16 and sorted(np.concatenate(cut)) == list(range(256))
+    assert (np.diff(lengths[np.concatenate(cut)]) >= 0).all()
+    sizes = [len(rows) for rows in cut]
+    assert 0 < sizes[-1] < 4 and sizes[0] > 16 and sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("lengths", [[5] * 64, range(64), [10**6] * 64])
+def test_rows_that_are_all_short_or_all_as_long_are_cut_evenly(lengths):
+    assert {len(rows) for rows in even_batches(np.array(lengths), 8)} == {8}
+
+
+@pytest.mark.parametrize("rows", [4, 8, 32])
+def test_no_batch_of_a_chunk_is_empty(rows):
+    lengths = np.array([1] * (rows - 2) + [10**6] * 2)
+    assert min(len(batch) for batch in even_batches(lengths, 4)) > 0
 
 
 @pytest.mark.slow
@@ -361,6 +419,62 @@ def test_any_flipped_bit_is_noticed(state):
 def header(member: zipfile.ZipInfo) -> range:
     """Where a member's own header is (20 bytes of it are of zip64), and its array's."""
     return range(member.header_offset, member.header_offset + 30 + len(member.filename) + 20 + 128)
+
+
+# ---------------------------------------------------------------- until a target is met
+
+
+def is_long(text: str) -> bool:
+    return len(text) > 2
+
+
+def train_until(until: float, folder=None, **options):
+    """Which of two answers is right is learned in some epochs, which of many is not."""
+    options = {"epoch_batches": 20, "examples": 4000, "learning_rate": 0.02, "verbose": True} | options
+    return train_a_little(folder, until=until, function=is_long, **options)
+
+
+@pytest.mark.slow
+def test_training_ends_when_the_target_is_met_and_an_interrupted_one_as_well(tmp_path, capsys, monkeypatch):
+    copy = train_until(0.4)
+    *earlier, last = copy.card["history"]
+    assert copy.card["ended_by"] == "until" and last["examples"] < 4000 and copy.card["training"]["until"] == 0.4
+    assert "The target of 40 % was met after 0:" in capsys.readouterr().out.splitlines()[-1]
+    with pytest.raises(KeyboardInterrupt):
+        train_until(0.4, tmp_path, callbacks=[Interruption(after=30)])
+    with monkeypatch.context() as patch:
+        patch.setattr("urlseq.learned.LearnedCopy.set_threshold", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train_until(0.4, tmp_path)
+    resumed = train_until(0.4, tmp_path)
+    assert resumed.card["ended_by"] == "until" and len(resumed.card["history"]) == len(earlier) + 1
+    assert largest_difference(resumed.model.get_weights(), copy.model.get_weights()) < 1e-5
+
+
+@pytest.mark.slow
+def test_a_target_that_is_not_met_is_said_to_be(capsys):
+    copy = train_a_little(until=0.5, verbose=True)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert copy.card["ended_by"] == "examples" and len(copy.card["history"]) == EPOCHS
+    assert line.startswith("The target of 50 % was not met in 0:") and "the examples are used up: 0 of " in line
+
+
+def test_what_is_validated_and_kept_is_the_average_where_there_is_one():
+    model = build_model(SMALL)
+    model.compile(muon(0.1, averages=True), masked_crossentropy, jit_compile=False)
+    checkpoint = Checkpoint(None, {}, Schedule(Training(until=0.5)), batches())
+    checkpoint.set_model(model)
+    batch = make_batch(["abcd", "xyz"], ['"ABCD"', '"XYZ"'])
+    seen = []
+    for _ in range(3):
+        model.train_on_batch(*batch)
+        seen.append(model.get_weights())
+    checkpoint.on_test_begin()
+    checkpoint.on_epoch_end(0, {"exact": 0.0, "val_exact": 0.3})
+    averages = [0.99**2 * one + 0.01 * 0.99 * two + 0.01 * three for one, two, three in zip(*seen, strict=True)]
+    assert largest_difference(checkpoint.best_weights, averages) < 1e-6
+    checkpoint.on_epoch_begin(1)
+    assert largest_difference(model.get_weights(), seen[-1]) == 0
 
 
 # ---------------------------------------------------------------- what goes wrong while training

@@ -8,12 +8,17 @@ from hypothesis import strategies as st
 from keras.utils import to_categorical
 
 from urlseq.errors import InvalidInput, WrongType
+from urlseq.functions import to_json
 from urlseq.vectorize import (
+    ATTENTION_NUMBERS,
     BATCH,
     BOS,
     EOS,
+    JSON_OF_BYTE,
+    NUL_WRITTEN,
     PADDING,
     PADDING_STEP,
+    QUOTE,
     VOCABULARY,
     batches_by_length,
     byte_lengths,
@@ -22,11 +27,20 @@ from urlseq.vectorize import (
     make_batch,
     one_hot_to_texts,
     pad,
+    to_answers,
     to_matrix,
     to_texts,
+    written,
 )
 
 PAIRS = st.lists(st.tuples(TEXT, TEXT))
+# What a function may return, NUL and all: no input, but an answer may hold it.
+STRINGS = st.text(st.characters(exclude_categories=("Cs",))) | st.text(st.sampled_from('\0"\\/\n\t\x01\x7fué😀'))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | STRINGS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(STRINGS, inner, max_size=3),
+    max_leaves=6,
+)
 
 
 def row_by_row(texts: list[str], length: int) -> np.ndarray:
@@ -152,12 +166,12 @@ def test_any_bytes_decode_as_python_does(rows):
     assert to_texts(matrix) == expected
 
 
-@given(TEXTS, st.integers(0, 70))
-def test_the_width_after_padding_is_a_multiple_of_the_step(texts, at_least):
+@given(TEXTS, st.integers(0, 3))
+def test_the_width_after_padding_is_a_multiple_of_the_step(texts, extra_steps):
     matrix = to_matrix(texts)
-    wide = pad(matrix, at_least)
+    wide = pad(matrix, extra_steps)
     assert wide.shape[1] % PADDING_STEP == 0
-    assert wide.shape[1] - max(matrix.shape[1], at_least) in range(PADDING_STEP)
+    assert wide.shape[1] - matrix.shape[1] - extra_steps * PADDING_STEP in range(PADDING_STEP)
     assert to_texts(wide) == texts
 
 
@@ -173,6 +187,36 @@ def test_what_is_no_text_at_all_is_no_input(value):
     with pytest.raises(WrongType) as caught:
         invalid_reason(value, 6)
     assert repr(value) in str(caught.value)
+
+
+# ---------------------------------------------------------------- answers as the network writes them
+
+
+@given(st.lists(VALUES), st.booleans())
+def test_any_json_comes_back_from_what_is_written(values, reverse_output):
+    answers = [to_json(value) for value in values]
+    assert to_answers(to_matrix(written(answers, reverse_output)), reverse_output) == answers
+
+
+@pytest.mark.parametrize(("value", "expected"), [
+    ('a"b', [QUOTE, *b'a"b', QUOTE]), ("\\", [QUOTE, *b"\\", QUOTE]), ("\\u0041", [QUOTE, *rb"\u0041", QUOTE]),
+    ("\n\x1f\x7f", [QUOTE, *b"\n\x1f\x7f", QUOTE]), ("\0", [QUOTE, NUL_WRITTEN, QUOTE]),
+    ("é/", [QUOTE, *"é/".encode(), QUOTE]), ([-1.5, None], [*b"[-1.5,null]"]),
+    ({"": []}, [*b"{", QUOTE, QUOTE, *b":[]}"]),
+])  # fmt: skip
+def test_within_quotes_of_their_own_nothing_is_escaped(value, expected):
+    assert list(written([to_json(value)])[0].as_py()) == expected
+    assert list(written([to_json(value)], reverse_output=True)[0].as_py()) == expected[::-1]
+
+
+@given(st.lists(st.lists(st.integers(0, 255), min_size=9, max_size=9)), st.booleans())
+def test_any_bytes_become_json_text_byte_by_byte(rows, reverse_output):
+    expected = []
+    for row in rows:
+        before_end = bytes(row).split(b"\xff")[0].split(b"\0")[0]
+        texts = [JSON_OF_BYTE[byte] for byte in (before_end[::-1] if reverse_output else before_end)]
+        expected.append(b"".join(texts).decode("utf-8", "replace"))
+    assert to_answers(np.array(rows, np.uint8).reshape(-1, 9), reverse_output) == expected
 
 
 # ---------------------------------------------------------------- batches
@@ -198,7 +242,9 @@ def test_the_frame_to_look_at_holds_what_training_uses(pairs):
     looked_at_all_at_once = pd.DataFrame({name: list(column) for name, column in features(**frame).items()})
     pd.testing.assert_frame_equal(looked, looked_at_all_at_once, check_dtype=False, check_column_type=False)
 
-    model_inputs, target = make_batch(frame["inputs"].tolist(), frame["answers"].tolist())
+    answers = list(map(to_json, frame["answers"]))
+    model_inputs, target = make_batch(frame["inputs"].tolist(), answers)
+    looked = features(frame["inputs"], written(answers))
     for name, trained_on in {**model_inputs, "target": target}.items():
         assert len(looked[name]) == len(trained_on)
         for row, wide in zip(looked[name], trained_on, strict=True):
@@ -211,6 +257,18 @@ def test_training_uses_nothing_but_features():
     assert {*model_inputs, "target"} == set(made) - {"inputs", "answers"}
 
 
+@given(PAIRS, st.booleans(), st.integers(0, 2))
+def test_a_batch_holds_answers_as_they_are_written(pairs, reverse_output, extra_steps):
+    inputs, answers = [pair[0] for pair in pairs], [to_json(pair[1]) for pair in pairs]
+    model_inputs, target = make_batch(inputs, answers, reverse_output, extra_steps)
+    assert to_texts(model_inputs["encoder_input"]) == inputs
+    assert to_answers(target, reverse_output) == answers
+    for matrix in (*model_inputs.values(), target):
+        assert matrix.dtype == np.int32 and matrix.shape[1] % PADDING_STEP == 0
+        assert matrix.shape[1] > extra_steps * PADDING_STEP
+    assert model_inputs["decoder_input"].shape == target.shape
+
+
 def test_batches_by_length_hold_all_indices_the_short_ones_first():
     lengths = byte_lengths(words_of(50))
     batches = batches_by_length(lengths, batch_size=20)
@@ -220,3 +278,11 @@ def test_batches_by_length_hold_all_indices_the_short_ones_first():
     assert sorted(order) == list(range(50))
     assert [len(batch) for batch in batches_by_length(np.zeros(BATCH + 1))] == [BATCH, 1]
     assert batches_by_length(byte_lengths([])) == []
+
+
+def test_batches_of_long_rows_are_smaller():
+    longest = int(ATTENTION_NUMBERS**0.5)
+    batches = batches_by_length(np.array([longest * 2, longest // 4, 5] * 20))
+    assert sorted(np.concatenate(batches)) == list(range(60))
+    assert [len(batch) for batch in batches[-20:]] == [1] * 20  # those too long for any other beside them
+    assert len(batches[0]) > 5

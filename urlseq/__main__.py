@@ -103,6 +103,7 @@ def add_training(to: argparse.ArgumentParser) -> None:
     to.add_argument("--folder", type=Path, help=f"where the copy is kept (default: {RUNS}/ and the function's name)")
     to.add_argument("--minutes", type=positive(float), default=10.0, help="train for so long (%(default)s)")
     to.add_argument("--examples", type=positive(int), help="or for so many examples, if these are used up first")
+    to.add_argument("--until", type=positive(float), help="or until this share of answers is exact, such as 0.999")
     to.add_argument("--max-input-bytes", type=positive(int), help="the longest input (128, or as in the gallery)")
     to.add_argument("--seed", type=int, default=0, help="for everything random (%(default)s)")
 
@@ -141,7 +142,7 @@ def main_job(arguments: argparse.Namespace) -> None:
     from urlseq.task import Task
 
     started = time.monotonic()
-    print(f"Learning to copy urllib.parse.urlparse for {arguments.minutes:g} minutes.", flush=True)
+    print(f"Learning to copy urllib.parse.urlparse for {arguments.minutes:g} minutes at most.", flush=True)
     folder = arguments.folder or RUNS / "urlparse"
     copied = learn(Task(urlparse, max_input_bytes=arguments.max_input_bytes or 128), folder, arguments)
     measure(copied)
@@ -160,7 +161,7 @@ def learn(task, folder: Path, arguments: argparse.Namespace, **settings):
     """The copy, as the options that `add_training` added say."""
     from urlseq import copy_function
 
-    budget = {"minutes": arguments.minutes, "examples": arguments.examples}
+    budget = {"minutes": arguments.minutes, "examples": arguments.examples, "until": arguments.until}
     return copy_function(task, folder=folder, seed=arguments.seed, **budget, **settings)
 
 
@@ -195,8 +196,9 @@ def copy_command(arguments: argparse.Namespace) -> None:
     from urlseq.gallery import GALLERY
     from urlseq.task import Task
 
-    function = {"inverse" if arguments.inverse else "function": function_named(arguments.function)}
-    task, settings = Task(**function, inputs=arguments.inputs, max_input_bytes=arguments.max_input_bytes or 128), {}
+    named, longest = function_named(arguments.function), arguments.max_input_bytes or 128
+    both = (None, named) if arguments.inverse else (named, None)
+    task, settings = Task(both[0], arguments.inputs, both[1], longest), {}
     entry = next((entry for entry in GALLERY.values() if name_of(entry.task.target) == name_of(task.target)), None)
     if entry and not arguments.inputs:
         settings = {name: entry.training[name] for name in ("batch_size", "learning_rate")}
@@ -205,8 +207,8 @@ def copy_command(arguments: argparse.Namespace) -> None:
     folder = arguments.folder or RUNS / arguments.function
     with contextlib.redirect_stdout(sys.stderr):  # progress is no result
         copied = learn(task, folder, arguments, **settings)
-    counts = copied.card["held_out_counts"]
-    print(json.dumps({"folder": str(folder), "function": copied.name, "held_out_counts": counts}))
+    known = {name: copied.card.get(name) for name in ("ended_by", "trusted_risk", "held_out_counts")}
+    print(json.dumps({"folder": str(folder), "function": copied.name} | known))
 
 
 def call_command(arguments: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.path, self.settings, self.schedule, self.batches = path, settings, schedule, batches
         self.best, self.best_weights = -1.0, list[np.ndarray]()
+        self.trained_weights = list[np.ndarray]()
         self.history: list[dict] = []
 
     def restore(self) -> int:
@@ -47,19 +48,30 @@ class Checkpoint(keras.callbacks.Callback):
             print(f"Goes on after epoch {state['epoch']}, where it was interrupted.", flush=True)
         return state["epoch"]
 
+    def on_test_begin(self, logs=None) -> None:
+        """Where the optimizer keeps the weights' average, that is in the model from here to the next epoch."""
+        self.trained_weights = self.model.get_weights()
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+    def on_epoch_begin(self, epoch, logs=None) -> None:
+        if self.trained_weights:
+            self.model.set_weights(self.trained_weights)
+
     def on_epoch_end(self, epoch, logs=None) -> None:
         exact = logs.get("val_exact", logs["exact"])
         record = {"examples": self.schedule.examples, "seconds": round(self.schedule.seconds, 1)}
         self.history.append(record | {name: float(value) for name, value in logs.items()})
         if exact >= self.best:
             self.best, self.best_weights = float(exact), self.model.get_weights()
+            self.model.stop_training |= self.schedule.ended_by(self.best) == "until"
         if self.path is not None:
             self.write(self.path, epoch + 1)
 
     def write(self, path: Path, epoch: int) -> None:
         state = {"settings": self.settings, "epoch": epoch, "best": self.best, "history": self.history,
                  "batches": self.schedule.batches, "seconds": self.schedule.seconds, **self.batches.seen()}  # fmt: skip
-        arrays: dict[str, Any] = {f"weight{index}": value for index, value in enumerate(self.model.get_weights())}
+        weights = self.trained_weights or self.model.get_weights()
+        arrays: dict[str, Any] = {f"weight{index}": value for index, value in enumerate(weights)}
         arrays |= {f"best{index}": value for index, value in enumerate(self.best_weights)}
         arrays |= {f"optimizer{index}": np.asarray(v) for index, v in enumerate(self.model.optimizer.variables)}
         buffer = io.BytesIO()

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from urlseq.graph import Graph
-from urlseq.vectorize import BOS, EOS, PADDING, pad, to_matrix, to_texts
+from urlseq.vectorize import BOS, EOS, JSON_LENGTHS, PADDING, before_end, pad, reversed_rows, to_answers, to_matrix
 
 
-def slow_greedy(model: keras.Model, text: str, max_answer_bytes: int) -> str:
+def slow_greedy(model: keras.Model, text: str, max_answer_bytes: int, reverse_output: bool = False) -> str:
     """The answer to one input, a byte at a time: all of the model runs anew for each byte.
 
     Inefficient and clear: the most probable next byte is appended until that is EOS.
@@ -26,7 +26,7 @@ def slow_greedy(model: keras.Model, text: str, max_answer_bytes: int) -> str:
         if byte in (EOS, PADDING):
             break
         written.append(byte)
-    return bytes(written[1:]).decode("utf-8", "replace")
+    return to_answers(np.array([written[1:]]), reverse_output)[0]
 
 
 @dataclasses.dataclass
@@ -53,8 +53,9 @@ class Decoded:
 class Decoder:
     """Greedy decoding of byte matrices by the graph, compiled once for all lengths."""
 
-    def __init__(self, model: keras.Model, max_answer_bytes: int):
+    def __init__(self, model: keras.Model, max_answer_bytes: int, reverse_output: bool = False):
         """`max_answer_bytes` is how many bytes an answer may have before it is given up."""
+        self.reverse_output = reverse_output
         self.graph = Graph(model, max_answer_bytes)
         self.compiled: dict[Any, Any] = {}
 
@@ -62,12 +63,19 @@ class Decoder:
         """Answers to a byte matrix [batch, in]."""
         decode = self.compile(f"decode {attention}", lambda tokens: self.graph.decode(tokens, attention=attention))
         found = {name: tensor.numpy() for name, tensor in decode(tf.constant(matrix, tf.int32)).items()}
-        decoded = Decoded(to_texts(found["answer"]), found["confidence"], found["ended"] > 0)
+        answers = to_answers(found["answer"], self.reverse_output)
+        decoded = Decoded(answers, found["confidence"], found["ended"] > 0)
         if attention:
-            steps, widths = (found["answer"] != PADDING).sum(axis=1), (matrix != PADDING).sum(axis=1)
-            rows = zip(found["attention"], steps, widths, strict=True)
-            decoded.attention = [weights[:step, :width] for weights, step, width in rows]
+            rows = zip(found["attention"], found["answer"], (matrix != PADDING).sum(axis=1), strict=True)
+            decoded.attention = [self.by_json_byte(weights[:, :width], answer) for weights, answer, width in rows]
         return decoded
+
+    def by_json_byte(self, weights: np.ndarray, answer: np.ndarray) -> np.ndarray:
+        """A row of attention for each byte of the JSON text and for EOS, from one for each byte that was written."""
+        steps = np.arange(np.count_nonzero(answer != PADDING))
+        if self.reverse_output:
+            steps = reversed_rows(steps[None], before_end(answer[None]).sum(axis=1))[0]
+        return weights[np.repeat(steps, JSON_LENGTHS[answer[steps]])]
 
     def embed(self, matrix: np.ndarray) -> np.ndarray:
         """One vector for each row of a byte matrix [batch, in], float32 [batch, 2 * units]; see `Graph.embed`."""

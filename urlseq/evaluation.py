@@ -10,10 +10,12 @@ from urlseq.decoding import Decoded, Decoder
 from urlseq.functions import from_json
 from urlseq.model import exact_match
 from urlseq.task import Examples
-from urlseq.vectorize import PADDING, batches_by_length, buffers, byte_lengths, make_batch, to_matrix
+from urlseq.vectorize import PADDING, batches_by_length, buffers, byte_lengths, to_matrix
 
 # A confidence that no answer reaches. Not infinity, which JSON can't hold.
 NONE_TRUSTED = 2.0
+# Where held-out inputs can't promise the risk that is asked for, the least one is promised, but none above this.
+LARGEST_RISK = 0.05
 
 
 @dataclasses.dataclass
@@ -106,7 +108,7 @@ def compare(model: keras.Model, decoder: Decoder, examples: Examples) -> Decoded
     missed: list[int] = []
     for rows in batches_by_length(examples.lengths, 256):
         batch = examples.rows(rows)
-        model_inputs, target = make_batch(batch.inputs, batch.answers)
+        model_inputs, target = batch.batch()
         logits = model.predict_on_batch(model_inputs)
         found.confidence[rows] = smallest_probability(target, logits)
         missed.extend(rows[np.asarray(exact_match(target, logits)) == 0])
@@ -150,10 +152,31 @@ def parse(answer: str) -> tuple[object, str]:
         return None, "the answer is no JSON"
 
 
-def threshold_for(confidence: np.ndarray, correct: np.ndarray, risk: float) -> float:
-    """The lowest confidence to trust, so that of the trusted answers at most a share `risk` is wrong."""
+def error_bound(wrong: int, count: int) -> float:
+    """The upper end of the one-sided 95 % interval of the share of errors, of which a sample of `count` has `wrong`:
+    with this share, so few would be a chance of 5 %. Source: Clopper and Pearson, 1934; it is never too low.
+    """
+    few = np.arange(wrong + 1)
+    ways = np.log(np.append(1, (count + 1 - few[1:]) / few[1:])).cumsum()  # logarithms of the binomial coefficients
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        share = (low + high) / 2
+        chance = np.exp(ways + few * np.log(share) + (count - few) * np.log1p(-share)).sum()
+        low, high = (share, high) if chance > 0.05 else (low, share)
+    return high
+
+
+def threshold_for(confidence: np.ndarray, correct: np.ndarray, risk: float) -> tuple[float, float | None]:
+    """The lowest confidence to trust, so that the error bound of the trusted answers is at most `risk`; and that bound.
+
+    Where there is none, the one with the smallest bound, up to `LARGEST_RISK`, else `NONE_TRUSTED` and None.
+    """
     order = np.argsort(-confidence, kind="stable")
     # Answers of equal confidence are trusted together or not at all, so only the last of them may set the threshold.
-    last = np.append(np.diff(confidence[order]) < 0, True)[: len(order)]
-    allowed = np.flatnonzero(last & (np.cumsum(~correct[order]) <= risk * np.arange(1, len(order) + 1)))
-    return float(confidence[order[allowed[-1]]]) if len(allowed) else NONE_TRUSTED
+    last = np.flatnonzero(np.append(np.diff(confidence[order]) < 0, True)[: len(order)])
+    wrong, threshold, bound = np.cumsum(~correct[order]), NONE_TRUSTED, None
+    for row in {wrong[row]: int(row) for row in last}.values():  # with as many errors, the more answers the better
+        allowed = max(risk, LARGEST_RISK if bound is None else bound)
+        if wrong[row] <= allowed * (row + 1) and (found := error_bound(int(wrong[row]), row + 1)) <= allowed:
+            threshold, bound = float(confidence[order[row]]), found
+    return threshold, bound

@@ -13,7 +13,7 @@ from urlseq.functions import Inverse
 from urlseq.graph import Encoded, Graph
 from urlseq.learned import LearnedCopy
 from urlseq.task import Examples
-from urlseq.vectorize import BOS, EOS, PADDING, VOCABULARY, batches_by_length, byte_lengths, to_matrix
+from urlseq.vectorize import BOS, EOS, PADDING, VOCABULARY, batches_by_length, byte_lengths, to_answers, to_matrix
 
 UNCERTIFIED = "the function does not certify it"
 
@@ -54,7 +54,7 @@ class InverseCopy(LearnedCopy):
 
     @functools.cached_property
     def beam_search(self) -> "BeamSearch":
-        return BeamSearch(self.decoder.graph)
+        return BeamSearch(self.decoder.graph, self.reverse_output)
 
     def certifies(self, text: str, answer: str) -> bool:
         """Whether the function makes just this input of the answer."""
@@ -80,8 +80,8 @@ class InverseCopy(LearnedCopy):
 class BeamSearch:
     """The most probable answers, instead of the one that is most probable byte by byte."""
 
-    def __init__(self, graph: Graph):
-        self.graph = graph
+    def __init__(self, graph: Graph, reverse_output: bool = False):
+        self.graph, self.reverse_output = graph, reverse_output
         self.encode = tf.function(
             lambda tokens: graph.encode(tokens, graph.weights()), reduce_retracing=True, autograph=False
         )
@@ -120,7 +120,10 @@ class BeamSearch:
             scores[scores < np.repeat(worst, width)] = -np.inf  # what is less probable now will never be more so
             if not np.isfinite(scores).any():
                 break
-        return [[text.decode("utf-8", "replace") for _, text in answers] for answers in found]
+        return [[self.to_json(text) for _, text in answers] for answers in found]
+
+    def to_json(self, written: bytes) -> str:
+        return to_answers(np.frombuffer(written, np.uint8)[None], self.reverse_output)[0]
 
 
 def best(totals: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,14 +12,16 @@ import numpy as np
 
 from urlseq.checkpoint import Checkpoint
 from urlseq.errors import InvalidSetting
+from urlseq.evaluation import NONE_TRUSTED
 from urlseq.functions import Function
 from urlseq.learned import LearnedCopy
 from urlseq.model import Architecture, build_model, masked_crossentropy
-from urlseq.report import Progress, ShowPredictions
+from urlseq.report import Progress, ShowPredictions, ending
 from urlseq.sources import InputSource
 from urlseq.store import FORMAT, copy_of
 from urlseq.task import Task, Training
 from urlseq.training import Batches, Schedule, Validation, fit, short_first_for
+from urlseq.vectorize import ENCODING
 
 
 def copy_function(
@@ -56,8 +58,9 @@ def copy_function(
     model = build_model(architecture)
     if start is not None:
         model.set_weights(start.model.get_weights())
-    card = {"format": FORMAT, "task": task.record(), "architecture": dataclasses.asdict(architecture),
-            "training": training.record(), "start_examples": examples_seen(start)}  # fmt: skip
+    card = {"format": FORMAT, "encoding": ENCODING, "task": task.record(),
+            "architecture": dataclasses.asdict(architecture), "training": training.record(),
+            "start_examples": examples_seen(start)}  # fmt: skip
     return learn(model, card, task, training, attempts, callbacks)
 
 
@@ -65,24 +68,30 @@ def learn(model: keras.Model, card: dict, task: Task, training: Training, attemp
           callbacks: Sequence[keras.callbacks.Callback]) -> LearnedCopy:  # fmt: skip
     """Trains the model on the task, measures it on held-out inputs, and saves it where a folder is given."""
     started_from = digest(*map(np.ascontiguousarray, model.get_weights())) if card["start_examples"] else ""
-    held_out = task.examples(f"{training.seed} held out", training.validation_count, held_out=True)
+    held_out = task.examples(f"{training.seed} held out", training.held_out_count, held_out=True).distinct()
     task.check(held_out)
-    batches, schedule = Batches(task, training, short_first_for(held_out, training.examples)), Schedule(training)
+    batches = Batches(task, training, short_first_for(held_out, training.examples))
+    schedule = Schedule(training, held_out=len(held_out))
     # Another sampler under the same name, or another start, must not go on with this one's state.
     inputs_digest = digest(json.dumps([held_out.inputs, held_out.answers]).encode())
     state = Path(training.folder) / "training.npz" if training.folder else None
     checkpoint = Checkpoint(state, card | {"digests": [inputs_digest, started_from]}, schedule, batches)
     watched = held_out.inputs[:attempts] if isinstance(attempts, int) else list(attempts)
-    shown = [Progress(schedule), *([ShowPredictions(task.target, watched)] if watched else [])]
+    attempted = [ShowPredictions(task.target, watched, reverse_output=task.reverse_output)] if watched else []
     fit(model, batches, Validation(held_out) if len(held_out) else None, checkpoint,
-        [*(shown if training.verbose else []), *callbacks])  # fmt: skip
-    found = {"threshold": 1.0, "history": checkpoint.history, "versions": versions()}
+        [*([Progress(schedule), *attempted] if training.verbose else []), *callbacks])  # fmt: skip
+    ended_by = schedule.ended_by(checkpoint.best) or "callback"
+    found = {"threshold": NONE_TRUSTED, "trusted_risk": None, "ended_by": ended_by, "history": checkpoint.history,
+             "versions": versions()}  # fmt: skip
     copy = copy_of(model, card | batches.seen() | found, task.target)
     if len(held_out):
         # The best epoch was chosen on `held_out`; the figures come from examples that had no part in that, but for
         # those drawn again where there are few: each once.
-        examples = task.examples(f"{training.seed} calibration", 5 * training.validation_count, held_out=True)
-        copy.set_threshold(examples.rows({text: row for row, text in enumerate(examples.inputs)}.values()))
+        examples = task.examples(f"{training.seed} calibration", 5 * training.held_out_count, held_out=True)
+        copy.set_threshold(examples.distinct())
+    if training.verbose:
+        print(f"Of this copy, {copy.promise}.")
+        print(ending(schedule, checkpoint.best, ended_by), flush=True)
     if state is not None:
         copy.save(state.parent)
         state.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """A learned copy of a function: to be called, measured and saved."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from urlseq.functions import Function, answers
 from urlseq.task import Examples
 from urlseq.vectorize import batches_by_length, byte_lengths, invalid_reason, shown, to_matrix
 
-# Of the answers that a copy calls trusted, no more than this share may be wrong on the held-out inputs. Half of the
-# default ones are noise, far harder than real URLs: on these, next to none of the trusted answers is wrong.
+# Of the answers that a copy calls trusted, no more than this share may be wrong, as far as the held-out inputs can tell
+# (95 % bound). Half of the default ones are noise, far harder than real URLs: of these, next to none is wrong.
 TRUSTED_RISK = 0.001
 
 
@@ -29,7 +30,8 @@ class LearnedCopy:
         self.is_inverse, self.max_input_bytes = task["inverse"], task["max_input_bytes"]
         self.name = f"inverse of {task['function']}" if self.is_inverse else task["function"]
         self.max_answer_bytes = 2 * card["longest_answer"]  # an answer that has not ended by then is given up
-        self.decoder = Decoder(model, self.max_answer_bytes)
+        self.reverse_output = task["reverse_output"]
+        self.decoder = Decoder(model, self.max_answer_bytes, self.reverse_output)
         self.bytes_seen = np.zeros(256, bool)
         self.bytes_seen[card["bytes_seen"]] = True
 
@@ -118,7 +120,7 @@ class LearnedCopy:
         """The copy's answers beside the function's. Raises InvalidInput, and NoFunction where that is not known."""
         function, inputs = self.real_function(), list(inputs)
         self.check(inputs)
-        return self.evaluation(inputs, *self.compare(Examples(inputs, answers(function, inputs))))
+        return self.evaluation(inputs, *self.compare(Examples(inputs, answers(function, inputs), self.reverse_output)))
 
     def compare(self, examples: Examples) -> tuple[list[str], Decoded]:
         """The expected answers and the greedy ones."""
@@ -132,9 +134,25 @@ class LearnedCopy:
         """Sets from held-out examples the confidence from which on answers are trusted, and notes the exact match."""
         expected, decoded = self.compare(examples)
         correct = np.array([answer == known for answer, known in zip(decoded.answers, expected, strict=True)], bool)
-        self.card["threshold"] = threshold_for(decoded.confidence, correct, TRUSTED_RISK)
+        # What is not trusted for other reasons proves nothing of what is.
+        sound = [prediction.trusted for prediction in judge(examples.inputs, decoded, 0.0, self.bytes_seen)]
+        found = threshold_for(decoded.confidence[sound], correct[sound], TRUSTED_RISK)
+        self.card["threshold"], self.card["trusted_risk"] = found
         counts = self.evaluation(examples.inputs, expected, decoded).counts
         self.card["held_out_counts"] = counts | {"interval": interval(counts["exact"], counts["count"])}
+
+    @property
+    def promise(self) -> str:
+        """What the held-out inputs say of trusted answers, in plain words."""
+        risk, counts = self.card.get("trusted_risk"), self.card.get("held_out_counts", {"exact": 0, "count": 0})
+        if risk is None:
+            return f"nothing is trusted: {counts['exact']:,} exact of {counts['count']:,} held-out inputs are too few"
+        return f"at most {math.ceil(1e4 * risk) / 100:.2f} % of trusted answers are wrong (95 % bound)"
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Takes other weights of the same shapes, for all answers from now on."""
+        self.model.set_weights(weights)
+        self.decoder.graph.update(self.model)
 
     def save(self, folder: str | Path) -> Path:
         """Writes the copy into a folder, whole or not at all; `load` brings it back."""

@@ -21,11 +21,11 @@ class Architecture:
     `attention` is the width of queries and keys; `heads` of them, side by side, each get an equal part of it.
     """
 
-    units: int = 128
-    embedding: int = 32
+    units: int = 64
+    embedding: int = 16
     attention: int = 64
     heads: int = 4
-    hidden: int = 128
+    hidden: int = 64
 
     def __post_init__(self) -> None:
         if self.attention % (2 * self.heads) or self.units % (2 * self.heads):
@@ -96,9 +96,11 @@ class RotaryAttention(layers.Layer):
         # [batch, out, d], [batch, in, d], [batch, in, s], [batch, in, e], [batch, in]
         queries, keys, states, embedded, tokens = inputs
         queries, keys, states = (self.split(vectors) for vectors in (queries, keys, states))
-        scores = ops.matmul(rotate(queries), ops.swapaxes(rotate(keys), -1, -2)) * queries.shape[-1] ** -0.5
-        scores = ops.where(ops.not_equal(tokens, PADDING)[:, None, None, :], scores, -1e9)
-        weights = ops.softmax(scores, axis=-1)  # [batch, heads, out, in]
+        # Scaling the queries and adding the mask are cheaper than doing the same to each score.
+        mask = ops.where(ops.not_equal(tokens, PADDING), 0.0, -1e9)[:, None, None, :]
+        queries = rotate(queries) * queries.shape[-1] ** -0.5
+        weights = ops.softmax(ops.matmul(queries, ops.swapaxes(rotate(keys), -1, -2)) + mask, axis=-1)
+        # [batch, heads, out, in]
         values = ops.concatenate([states, ops.repeat(embedded[:, None], self.heads, axis=1)], axis=-1)
         return self.join(ops.matmul(weights, values))  # [batch, out, s + heads * e]
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from urlseq.decoding import Decoder
-from urlseq.evaluation import Evaluation, parse
+from urlseq.evaluation import Evaluation, interval, parse
 from urlseq.functions import Function, answers
 from urlseq.vectorize import to_matrix
 
@@ -38,6 +38,20 @@ class Progress(keras.callbacks.Callback):
         print(f"{start}{line}, {duration(schedule.seconds)} gone, {duration(left)} left ", end=end, flush=True)
 
 
+def ending(schedule, best: float, ended_by: str) -> str:
+    """What ended a training with so large a share of held-out inputs exact at best, in plain words."""
+    until, exact, count = schedule.training.until, schedule.exact(best), schedule.held_out
+    reason = "a callback stopped it" if ended_by == "callback" else f"the {ended_by} are used up"
+    if until is None:
+        return f"Training ended after {duration(schedule.seconds)}: {reason}."
+    low, high = (100 * end for end in interval(exact, count))
+    met, why = ("met after", "") if ended_by == "until" else ("not met in", f", and {reason}")
+    return (
+        f"The target of {100 * until:g} % was {met} {duration(schedule.seconds)}{why}: {exact:,} of {count:,} held-out "
+        f"inputs exact (95 % interval {low:.2f} % to {high:.2f} %)."
+    )
+
+
 def duration(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
@@ -45,9 +59,12 @@ def duration(seconds: float) -> str:
 class RecordPredictions(keras.callbacks.Callback):
     """Keeps the answers to the same inputs at the end of each epoch: `answers` [epoch][input]."""
 
-    def __init__(self, inputs: Sequence[str], max_answer_bytes: int = 400, every: int = 1):
+    def __init__(
+        self, inputs: Sequence[str], max_answer_bytes: int = 400, every: int = 1, reverse_output: bool = False
+    ):
         super().__init__()
         self.inputs, self.max_answer_bytes, self.every = list(inputs), max_answer_bytes, every
+        self.reverse_output = reverse_output
         self.answers: list[list[str]] = []
         self.decoder: Decoder | None = None
 
@@ -56,7 +73,7 @@ class RecordPredictions(keras.callbacks.Callback):
             return
         # The graph is made once; only its weights are new each epoch.
         if self.decoder is None:
-            self.decoder = Decoder(self.model, self.max_answer_bytes)
+            self.decoder = Decoder(self.model, self.max_answer_bytes, self.reverse_output)
         self.decoder.graph.update(self.model)
         self.answers.append(self.decoder(to_matrix(self.inputs)).answers)
 
@@ -64,11 +81,11 @@ class RecordPredictions(keras.callbacks.Callback):
 class ShowPredictions(RecordPredictions):
     """Shows the answers to a few inputs at the end of each epoch, mistakes marked."""
 
-    def __init__(self, function: Function, inputs: Sequence[str], max_answer_bytes: int = 400, every: int = 1):
+    def __init__(self, function: Function, inputs: Sequence[str], max_answer_bytes: int = 400, every: int = 1,
+                 reverse_output: bool = False):  # fmt: skip
         self.expected = answers(function, inputs)
-        super().__init__(
-            inputs, max([max_answer_bytes, *(2 * len(answer.encode()) for answer in self.expected)]), every
-        )
+        longest = max([max_answer_bytes, *(2 * len(answer.encode()) for answer in self.expected)])
+        super().__init__(inputs, longest, every, reverse_output)
 
     def on_epoch_end(self, epoch, logs=None) -> None:
         super().on_epoch_end(epoch, logs)

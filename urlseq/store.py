@@ -11,7 +11,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlparse
 
 import keras
@@ -21,8 +21,9 @@ from urlseq.errors import BadModel
 from urlseq.functions import Function, Inverse, name_of
 from urlseq.learned import LearnedCopy
 from urlseq.model import Architecture, build_model
+from urlseq.vectorize import ENCODING
 
-FORMAT = 3
+FORMAT = 4
 CARD = "copy.json"
 SHIPPED = Path(__file__).parent / "models"
 
@@ -37,8 +38,8 @@ def save(copy: LearnedCopy, folder: str | Path) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    weights: dict[str, Any] = {variable.path.replace("/", "."): np.asarray(variable) for variable in copy.model.weights}
-    np.savez_compressed(buffer, **weights)
+    weights = {variable.path.replace("/", "."): shortest(np.asarray(variable)) for variable in copy.model.weights}
+    np.savez_compressed(buffer, **cast(dict[str, Any], weights))
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     name = f"weights-{digest[:12]}.npz"
     card = copy.card | {"format": FORMAT, "weights": name, "sha256": digest}
@@ -49,6 +50,13 @@ def save(copy: LearnedCopy, folder: str | Path) -> Path:
             if path.name != name:
                 path.unlink(missing_ok=True)
     return folder
+
+
+def shortest(weights: np.ndarray) -> np.ndarray:
+    """The weights as 16-bit floats where these hold each of them exactly, else as they are."""
+    with np.errstate(over="ignore"):
+        halves = weights.astype(np.float16)
+    return halves if np.array_equal(halves, weights) else weights
 
 
 def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
@@ -100,10 +108,13 @@ def folder_of(folder: str | Path) -> Path:
 def check_card(path: Path, card: dict) -> None:
     if card["format"] != FORMAT:
         raise BadModel(f"{path} is of format {card['format']}; this version reads format {FORMAT}. Train it again.")
-    needed = {"task", "architecture", "start_examples", "longest_answer", "threshold", "bytes_seen", "weights",
-              "sha256"}  # fmt: skip
-    if missing := needed - card.keys() or {"function", "inverse", "max_input_bytes"} - card["task"].keys():
+    needed = {"encoding", "task", "architecture", "start_examples", "longest_answer", "threshold", "bytes_seen",
+              "weights", "sha256"}  # fmt: skip
+    of_task = {"function", "inverse", "max_input_bytes", "reverse_output"}
+    if missing := needed - card.keys() or of_task - card["task"].keys():
         raise BadModel(f"{path / CARD} lacks {', '.join(sorted(missing))}. Get the copy again, or train it again.")
+    if (encoding := card["encoding"]) != ENCODING:
+        raise BadModel(f"{path} writes answers as {encoding!r}; this version reads {ENCODING!r}. Train it again.")
 
 
 def copy_of(model: keras.Model, card: dict, function: Function | None) -> LearnedCopy:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import math
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ from urlseq.errors import InvalidSetting, UnfitFunction, WrongType
 from urlseq.functions import Function, Inverse, answers, name_of
 from urlseq.sampling import Sampler
 from urlseq.sources import InputSource, draw, sampler_of
-from urlseq.vectorize import byte_lengths, shown
+from urlseq.vectorize import byte_lengths, make_batch, shown
 
 # A function whose answers have more bytes can't be copied.
 LONGEST_ANSWER = 2048
@@ -23,7 +24,7 @@ LONGEST_ANSWER = 2048
 @dataclasses.dataclass(frozen=True)
 class Training:
     """How a task is learned. Training ends with `minutes` or `examples`, whichever is used up first; after 10 minutes
-    if neither is given.
+    if neither is given. It ends sooner where `until`, such as 0.999, is below the 95 % interval of the exact match.
 
     With a `folder`, the copy is saved there, and a training that was interrupted goes on where it stopped when the
     same call is made again. `learning_rate` is the schedule's peak; where exact match goes up and down, with small
@@ -40,6 +41,7 @@ class Training:
     batch_size: int = 64
     epoch_batches: int = 400
     validation_count: int = 2000
+    until: float | None = None
     loss: Callable | None = None
     verbose: bool = True
 
@@ -53,20 +55,33 @@ class Training:
                 f"batch_size {self.batch_size} and epoch_batches {self.epoch_batches} have to be above 0, and "
                 f"validation_count {self.validation_count} at least 0."
             )
+        if self.until is not None and not 0 < self.until < 1:
+            raise InvalidSetting(f"until is a share of exact answers above 0 and below 1, such as 0.999: {self.until}.")
 
     @property
     def budget(self) -> dict:
         """Minutes and examples, of which at least one is a number."""
         return {"minutes": self.minutes or (None if self.examples else 10.0), "examples": self.examples}
 
+    @property
+    def held_out_count(self) -> int:
+        """`validation_count`, or as many held-out inputs as it takes to reach `until`."""
+        # All right, n inputs have an interval above n / (n + 1.96²): above `until` from about 1.96² / (1 - until) on.
+        # Of twice as many, a few may be wrong.
+        return max(self.validation_count, math.ceil(2 * 1.96**2 / (1 - self.until)) if self.until else 0)
+
+    def used(self, seconds: float, examples: int) -> dict[str, float]:
+        """The share of each part of the budget that is used up."""
+        used = {"minutes": seconds / 60, "examples": examples}
+        return {name: used[name] / limit for name, limit in self.budget.items() if limit}
+
     def progress(self, seconds: float, examples: int) -> float:
         """The share of the budget that is used up, 0 to 1."""
-        used = {"minutes": seconds / 60, "examples": examples}
-        return min(1.0, max(used[name] / limit for name, limit in self.budget.items() if limit))
+        return min(1.0, max(self.used(seconds, examples).values()))
 
     def record(self) -> dict:
         """The settings that decide what is learned, as plain JSON."""
-        names = ("seed", "learning_rate", "batch_size", "epoch_batches", "validation_count")
+        names = ("seed", "learning_rate", "batch_size", "epoch_batches", "validation_count", "until")
         loss = getattr(self.loss, "__name__", repr(self.loss)) if self.loss else "masked_crossentropy"
         return self.budget | {name: getattr(self, name) for name in names} | {"loss": loss}
 
@@ -77,6 +92,7 @@ class Examples:
 
     inputs: list[str]
     answers: list[str]
+    reverse_output: bool = False
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -89,7 +105,16 @@ class Examples:
     def rows(self, indices: Iterable[int]) -> "Examples":
         """The examples at these indices."""
         indices = list(indices)
-        return Examples([self.inputs[index] for index in indices], [self.answers[index] for index in indices])
+        inputs, answers = ([texts[index] for index in indices] for texts in (self.inputs, self.answers))
+        return Examples(inputs, answers, self.reverse_output)
+
+    def distinct(self) -> "Examples":
+        """Each input once."""
+        return self.rows({text: row for row, text in enumerate(self.inputs)}.values())
+
+    def batch(self, extra_steps: int = 0):
+        """What `fit` takes of all these examples in one batch; see `make_batch`."""
+        return make_batch(self.inputs, self.answers, self.reverse_output, extra_steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,13 +123,15 @@ class Task:
 
     `inputs` may be a sampler (`random.Random -> str`), a list of texts, an Arrow array or a file; by default URLs of
     all kinds. For an inverse they are the function's inputs: what it makes of them is learned from. Inputs of more
-    than `max_input_bytes` bytes of UTF-8 are left out.
+    than `max_input_bytes` bytes of UTF-8 are left out. With `reverse_output` the network writes an answer from its end:
+    better where the beginning depends on the end, as sums and numbers in another base do, by their carries.
     """
 
     function: Function | None = None
     inputs: InputSource | None = dataclasses.field(default=None, repr=False)
     inverse: Function | None = None
     max_input_bytes: int = 128
+    reverse_output: bool = False
 
     def __post_init__(self) -> None:
         if (self.function is None) == (self.inverse is None):
@@ -145,13 +172,18 @@ class Task:
     def examples(self, seed: str, count: int, held_out: bool) -> Examples:
         """`count` inputs with their answers, all of them held out or none."""
         inputs = self.draw(random.Random(seed), count, held_out)
-        return Examples(inputs, self.expected(inputs))
+        return self.labelled(inputs)
+
+    def labelled(self, inputs: list[str]) -> Examples:
+        """The inputs with their answers."""
+        return Examples(inputs, self.expected(inputs), self.reverse_output)
 
     def record(self) -> dict:
         """The task as plain JSON, by the function's name."""
         function = self.target.function if isinstance(self.target, Inverse) else self.target
         inverse = self.inverse is not None
-        return {"function": name_of(function), "inverse": inverse, "max_input_bytes": self.max_input_bytes}
+        return {"function": name_of(function), "inverse": inverse, "max_input_bytes": self.max_input_bytes,
+                "reverse_output": self.reverse_output}  # fmt: skip
 
     def check(self, examples: Examples) -> None:
         """Raises UnfitFunction, with an example, where there is nothing to learn, or nothing that can be learned.

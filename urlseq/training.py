@@ -8,12 +8,15 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from urlseq.evaluation import interval
 from urlseq.model import exact_match
 from urlseq.task import Examples, Task, Training
-from urlseq.vectorize import PADDING_STEP, batches_by_length, buffers, byte_lengths, make_batch
+from urlseq.vectorize import batches_by_length, buffers, byte_lengths
 
 # Until so many examples are seen, only the shortest of those drawn are taken, a quarter of them at first.
 SHORT_FIRST_EXAMPLES = 64_000
+# Bytes of an input and its answer together.
+LONG_BYTES = 384
 # Batches that are drawn together and sorted by length.
 CHUNK_BATCHES = 32
 
@@ -28,7 +31,7 @@ class Batches(keras.utils.PyDataset):
     def __init__(self, task: Task, training: Training, short_first: int = SHORT_FIRST_EXAMPLES):
         super().__init__()
         self.task, self.training, self.short_first = task, training, short_first
-        self.epoch, self.longest, self.chunk_number = 0, 0, -1
+        self.epoch, self.chunk_number = 0, -1
         self.chunk: list[Examples] = []
         self.error: Exception | None = None
         self.bytes_seen, self.longest_answer = np.zeros(256, bool), 0
@@ -39,11 +42,13 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int):
         """Batch `index` of this epoch: the two inputs, int32 [batch, in] and [batch, out], and the target."""
         try:
-            examples = self.examples(self.epoch * len(self) + index)
+            number = self.epoch * len(self) + index
+            if index == 0:
+                return unlike(self.examples(number + 1), self.examples(number))
+            return self.examples(number).batch()
         except Exception as error:
             self.error = error  # kept for `fit`: on its way through TensorFlow it becomes pages of other words
             raise
-        return make_batch(examples.inputs, examples.answers, at_least=self.longest if index == 0 else 0)
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
@@ -62,11 +67,10 @@ class Batches(keras.utils.PyDataset):
         rng = random.Random(f"{self.training.seed} {chunk}")
         inputs = self.task.draw(rng, round(count / share), held_out=False)
         inputs = [inputs[index] for index in np.argsort(byte_lengths(inputs), kind="stable")[:count]]
-        examples = Examples(inputs, self.task.expected(inputs))
-        self.longest = longer_than_all(examples)
+        examples = self.task.labelled(inputs)
         self.bytes_seen[buffers(inputs)[0]] = True
         self.longest_answer = max(self.longest_answer, int(byte_lengths(examples.answers).max()))
-        batches = [examples.rows(rows) for rows in batches_by_length(examples.lengths, self.training.batch_size)]
+        batches = [examples.rows(rows) for rows in even_batches(examples.lengths, CHUNK_BATCHES)]
         rng.shuffle(batches)
         return batches
 
@@ -86,13 +90,34 @@ class Validation(keras.utils.PyDataset):
         return len(self.batches)
 
     def __getitem__(self, index: int):
-        batch = self.all.rows(self.batches[index])
-        return make_batch(batch.inputs, batch.answers, longer_than_all(self.all) if index == 0 else 0)
+        examples = self.all.rows(self.batches[index])
+        return unlike(self.all.rows(self.batches[1]), examples) if index == 0 < len(self) - 1 else examples.batch()
 
 
-def longer_than_all(examples: Examples) -> int:
-    """A length in bytes that the matrices of none of these examples reach."""
-    return int(max(byte_lengths(examples.inputs).max(), byte_lengths(examples.answers).max())) + 2 + PADDING_STEP
+def even_batches(lengths: np.ndarray, count: int) -> list[np.ndarray]:
+    """The indices of all lengths [rows], the short ones first, cut into `count` batches: as many rows in each where all
+    are short, fewer of those above `LONG_BYTES`, so that they take no more memory and time than others.
+    """
+    order = np.argsort(lengths, kind="stable")
+    # At least half a batch's share is left to each, so none is empty.
+    weights = np.clip(lengths[order], LONG_BYTES, max(LONG_BYTES, LONG_BYTES * len(lengths) // count // 2))
+    shares = weights.sum() * np.arange(1, count) / count
+    return np.split(order, np.searchsorted(weights.cumsum(), shares, side="right"))
+
+
+def unlike(second: Examples, first: Examples):
+    """The first batch of an epoch, in matrices of other lengths than the second's.
+
+    Keras takes a length that the two share for a constant, and refuses later batches of other lengths.
+    """
+    others = lengths_of(second.batch())
+    batches = (first.batch(extra_steps) for extra_steps in range(3))
+    return next(batch for batch in batches if not any(map(int.__eq__, lengths_of(batch), others)))
+
+
+def lengths_of(batch) -> tuple[int, int]:
+    """The lengths of a batch's inputs and of its targets."""
+    return batch[0]["encoder_input"].shape[1], batch[1].shape[1]
 
 
 def short_first_for(held_out: Examples, examples: int | None) -> int:
@@ -104,25 +129,25 @@ def short_first_for(held_out: Examples, examples: int | None) -> int:
     return min(SHORT_FIRST_EXAMPLES, examples // 4 if examples else SHORT_FIRST_EXAMPLES) if varied else 0
 
 
-def muon(learning_rate: float) -> keras.optimizers.Optimizer:
+def muon(learning_rate: float, averages: bool = False) -> keras.optimizers.Optimizer:
     """The optimizer: steps that rotate all directions of a matrix alike, so that rare ones are learned, too.
 
     A gradient's few large directions, such as "look at EOS", drown in Adam what else the matrix could learn. Muon
     makes the singular values of each matrix's step equal. Adam's rule remains for embeddings, biases and logits.
     Source: K. Jordan et al., Muon, 2024 (kellerjordan.github.io/posts/muon), scaled as by Liu et al., 2025
-    (arXiv:2502.16982).
+    (arXiv:2502.16982). With `averages` it keeps the weights' exponential moving average over about 100 batches as well.
     """
     # Clipping keeps one odd batch from undoing many. Weights are few and examples new, so nothing need decay.
     return keras.optimizers.Muon(learning_rate, adam_beta_2=0.98, exclude_layers=["logits"], global_clipnorm=1.0,
-                                 weight_decay=0, adam_weight_decay=0)  # fmt: skip
+                                 weight_decay=0, adam_weight_decay=0, use_ema=averages)  # fmt: skip
 
 
 class Schedule(keras.callbacks.Callback):
     """The learning rate: a warm-up, then down along a cosine until the budget is used up, and then the end."""
 
-    def __init__(self, training: Training, warm_up_batches: int = 200):
+    def __init__(self, training: Training, warm_up_batches: int = 200, held_out: int = 0):
         super().__init__()
-        self.training, self.warm_up = training, warm_up_batches
+        self.training, self.warm_up, self.held_out = training, warm_up_batches, held_out
         self.batches, self.seconds, self.last = 0, 0.0, 0.0
 
     @property
@@ -132,6 +157,17 @@ class Schedule(keras.callbacks.Callback):
     @property
     def progress(self) -> float:
         return self.training.progress(self.seconds, self.examples)
+
+    def exact(self, share: float) -> int:
+        """The number of held-out inputs that are exact."""
+        return round(max(share, 0.0) * self.held_out)
+
+    def ended_by(self, best: float) -> str:
+        """What ends the training when so large a share of held-out inputs is exact at best; "" if it goes on."""
+        until, used = self.training.until, self.training.used(self.seconds, self.examples)
+        if until and interval(self.exact(best), self.held_out)[0] > until:
+            return "until"
+        return max(used, key=lambda name: used[name]) if self.progress >= 1 else ""
 
     def on_train_begin(self, logs=None) -> None:
         self.last = time.monotonic()
@@ -154,11 +190,12 @@ def fit(model: keras.Model, batches: Batches, validation: Validation | None, che
     """Trains until the budget is used up, from where `checkpoint` stands, and leaves the best weights in the model."""
     schedule = checkpoint.schedule
     exact = keras.metrics.MeanMetricWrapper(exact_match, name="exact")
-    optimizer = muon(batches.training.learning_rate)
+    # What ends before its learning rate is low has noisy weights: the average of them is better.
+    optimizer = muon(batches.training.learning_rate, averages=batches.training.until is not None)
     model.compile(optimizer, batches.training.loss, metrics=[exact], jit_compile=False)
     checkpoint.set_model(model)
     first = checkpoint.restore()
-    if schedule.progress < 1:
+    if not schedule.ended_by(checkpoint.best):
         # `batches` are shuffled already; Keras' own shuffling would depend on what else was drawn before, and would
         # jump between chunks, each of which is made anew on every visit.
         try:

@@ -3,6 +3,8 @@
 The same few functions serve training and answering, so that the two can't drift apart.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,22 +17,40 @@ from urlseq.errors import InvalidInput, WrongType
 # Padding is byte 0, so NUL can't be part of a text.
 PADDING, BOS, EOS = 0x00, 0xFE, 0xFF
 VOCABULARY = 256
+# An answer is JSON, but as the network writes it, strings stand between quotes that are a byte of their own, which
+# UTF-8 never uses either, and nothing is escaped in them. With an escape the answer would be a byte ahead of the input
+# from there on, for no reason of the function's, and the network would have to count. NUL has a byte of its own, too.
+QUOTE, NUL_WRITTEN = 0xF8, 0xF9
+ENCODING = "JSON without escapes"
+# What each byte that the network writes is in JSON.
+JSON_OF_BYTE = [json.dumps(chr(byte), ensure_ascii=False)[1:-1].encode() for byte in range(0x80)]
+JSON_OF_BYTE += [bytes([byte]) for byte in range(0x80, VOCABULARY)]
+JSON_OF_BYTE[QUOTE], JSON_OF_BYTE[NUL_WRITTEN] = b'"', rb"\u0000"
+JSON_LENGTHS = np.array([len(text) for text in JSON_OF_BYTE])
+BYTE_OF_JSON = {text: bytes([byte]) for byte, text in enumerate(JSON_OF_BYTE) if byte != PADDING}
+ESCAPED = re.compile(rb'\\u[0-9a-f]{4}|\\.|"')
 # Models get their rows in multiples of this length. A new shape makes a CPU's kernels anew, which costs as much
 # as a whole step of training; with so few shapes that is soon over.
 PADDING_STEP = 16
 # Rows that are computed at once. In larger batches more rows wait for the longest, and keys and values, which each
 # step of decoding reads whole, outgrow the processor's cache.
 BATCH = 64
+# Of all pairs of positions attention keeps numbers at once. So many may a batch have: about 300 MB.
+ATTENTION_NUMBERS = 2**26
 
 Texts = Sequence[str] | Any  # or an Arrow array
 
 
 def to_arrow(texts: Texts) -> pa.Array:
-    """Texts as an Arrow array. Raises InvalidInput on half a surrogate pair, and WrongType on what is no text."""
+    """Texts as an Arrow array. Raises InvalidInput on half a surrogate pair, and WrongType on what is no text.
+
+    An Arrow array of bytes, such as `written` makes, is left as it is.
+    """
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     if isinstance(texts, pa.Array):
-        if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
+        kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+        if not any(is_kind(texts.type) for is_kind in kinds):
             raise WrongType(f"A list of texts is needed, but the Arrow array holds {texts.type}.")
         array = texts
     elif isinstance(texts, str):
@@ -127,9 +147,9 @@ def windows(data: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     return items[starts].view(np.uint8).reshape(len(starts), length)
 
 
-def pad(matrix: np.ndarray, at_least: int = 0) -> np.ndarray:
-    """The matrix with more padding at the right, up to a multiple of PADDING_STEP that is `at_least` so long."""
-    width = -(-max(matrix.shape[1], at_least) // PADDING_STEP) * PADDING_STEP
+def pad(matrix: np.ndarray, extra_steps: int = 0) -> np.ndarray:
+    """The matrix with more padding at the right, up to a multiple of PADDING_STEP, and so many steps more."""
+    width = (-(-matrix.shape[1] // PADDING_STEP) + extra_steps) * PADDING_STEP
     return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])))
 
 
@@ -139,15 +159,54 @@ def to_texts(matrix: np.ndarray) -> list[str]:
     Bytes that are no UTF-8 (a model may write anything) come out as U+FFFD.
     """
     matrix = np.asarray(matrix, np.uint8)
-    inside = np.logical_and.accumulate((matrix != EOS) & (matrix != PADDING), axis=1)
-    offsets = np.concatenate([[0], inside.sum(axis=1).cumsum()]).astype(np.int32)
-    rows = pa.BinaryArray.from_buffers(
-        pa.binary(), len(matrix), [None, pa.py_buffer(offsets), pa.py_buffer(matrix[inside])]
-    )
+    inside = before_end(matrix)
+    return decoded(matrix[inside], inside.sum(axis=1))
+
+
+def before_end(matrix: np.ndarray) -> np.ndarray:
+    """Which bytes of each row stand before its first EOS or padding, bool [texts, length]."""
+    return np.logical_and.accumulate((matrix != EOS) & (matrix != PADDING), axis=1)
+
+
+def decoded(data: np.ndarray | pa.Buffer, lengths: np.ndarray) -> list[str]:
+    """Texts of so many bytes each, which follow each other in `data`."""
+    offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    rows = pa.BinaryArray.from_buffers(pa.binary(), len(lengths), buffers)
     try:
         return rows.cast(pa.string()).to_pylist()
     except pa.ArrowInvalid:
         return [row.decode("utf-8", "replace") for row in rows.to_pylist()]
+
+
+def written(answers: Sequence[str], reverse_output: bool = False) -> pa.Array:
+    """JSON texts as the network writes them, an Arrow array of bytes: with `QUOTE` for a quote, and no escapes.
+
+    With `reverse_output` each is written from its end. Raises InvalidInput on escapes that `to_json` does not make.
+    """
+    try:
+        rows = [ESCAPED.sub(lambda found: BYTE_OF_JSON[found[0]], answer.encode()) for answer in answers]
+    except KeyError as error:
+        escape = error.args[0].decode()
+        raise InvalidInput(f"An answer holds {escape}. Write answers by `urlseq.functions.to_json`.") from None
+    return pa.array([row[::-1] for row in rows] if reverse_output else rows, pa.binary())
+
+
+def to_answers(matrix: np.ndarray, reverse_output: bool = False) -> list[str]:
+    """Rows of bytes [texts, length], as the network writes them, back to JSON texts: the inverse of `written`."""
+    matrix = np.asarray(matrix, np.uint8)
+    inside = before_end(matrix)
+    if reverse_output:
+        matrix = reversed_rows(matrix, inside.sum(axis=1))
+    data = matrix[inside]
+    lengths = np.where(inside, JSON_LENGTHS[matrix], 0).sum(axis=1)
+    return decoded(np.frombuffer(b"".join([JSON_OF_BYTE[byte] for byte in data.tolist()]), np.uint8), lengths)
+
+
+def reversed_rows(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Rows [texts, length] whose first so many numbers are in reversed order; the others stay in their places."""
+    positions, lengths = np.arange(rows.shape[1]), lengths[:, None]
+    return np.take_along_axis(rows, np.where(positions < lengths, lengths - 1 - positions, positions), axis=1)
 
 
 def one_hot_to_texts(one_hot: np.ndarray) -> list[str]:
@@ -159,7 +218,7 @@ def features(inputs: Texts, answers: Texts) -> dict[str, np.ndarray]:
     """All that the model needs of one batch, by name: the same for training and for looking.
 
     `encoder_input` [texts, longest input + 1] and `target` [texts, longest answer + 1] are bytes with EOS;
-    `decoder_input` is the target one step late, behind BOS (teacher forcing).
+    `decoder_input` is the target one step late, behind BOS (teacher forcing). Answers are `written`.
     """
     encoder_input = to_matrix(inputs)
     target = to_matrix(answers)
@@ -169,18 +228,24 @@ def features(inputs: Texts, answers: Texts) -> dict[str, np.ndarray]:
     return locals()
 
 
-def make_batch(inputs: Texts, answers: Texts, at_least: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """What `fit` takes of one batch: `({"encoder_input", "decoder_input"}, target)`, int32.
-
-    Keras takes a length that the first two batches share for a constant, so the first is padded to `at_least`
-    a length that no other has.
-    """
-    matrices = features(inputs, answers)
-    model_inputs = {name: pad(matrices[name], at_least).astype(np.int32) for name in ("encoder_input", "decoder_input")}
-    return model_inputs, pad(matrices["target"], at_least).astype(np.int32)
+def make_batch(
+    inputs: Texts, answers: Sequence[str], reverse_output: bool = False, extra_steps: int = 0
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """What `fit` takes of one batch: `({"encoder_input", "decoder_input"}, target)`, int32. Answers are JSON."""
+    matrices = features(inputs, written(answers, reverse_output))
+    padded = {name: pad(matrices[name], extra_steps).astype(np.int32)
+              for name in ("encoder_input", "decoder_input", "target")}  # fmt: skip
+    target = padded.pop("target")
+    return padded, target
 
 
 def batches_by_length(lengths: np.ndarray, batch_size: int = BATCH) -> list[np.ndarray]:
-    """The indices of all lengths [rows], the short ones first, cut into batches."""
-    order = np.argsort(lengths, kind="stable")
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    """The indices of all lengths [rows], the short ones first, cut into batches, smaller ones where rows are long."""
+    order, batches = np.argsort(lengths, kind="stable"), []
+    while len(order):
+        count = min(batch_size, len(order))
+        while count > 1 and count * int(lengths[order[count - 1]]) ** 2 > ATTENTION_NUMBERS:
+            count = -(-count // 2)
+        batches.append(order[:count])
+        order = order[count:]
+    return batches

@@ -1,5 +1,6 @@
-// node answers.mjs FOLDER < inputs.json > answers.json: the answers of an export's TensorFlow.js model to many inputs.
-// `urlseq/export/browser.py` compares them with the copy's; no browser is needed.
+// node answers.mjs FOLDER < questions.json > answers.json: the answers of an export's TensorFlow.js model to many inputs.
+// The questions are `inputs`, with the manifest's `encoding`. `urlseq/export/browser.py` compares the answers with the
+// copy's; no browser is needed.
 
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -23,7 +24,7 @@ const load = async (name) => {
   return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
 };
 const model = await open({ tensorflowjs: { model: "model.json" } }, load);
-const inputs = JSON.parse(await readAll(process.stdin));
+const { encoding, inputs } = JSON.parse(await readAll(process.stdin));
 const order = inputs.map((_, index) => index).sort((a, b) => inputs[a].length - inputs[b].length);
 const predictions = [];
 for (let start = 0; start < order.length; start += BATCH) {
@@ -31,7 +32,7 @@ for (let start = 0; start < order.length; start += BATCH) {
   const width = Math.max(...batch.map((index) => toTokens(inputs[index]).length));
   const records = await model.answer(batch.map((index) => toTokens(inputs[index], width)));
   records.forEach(({ answer, confidence, ended }, row) => {
-    predictions[batch[row]] = { answer: answerText(answer), confidence, ended };
+    predictions[batch[row]] = { answer: answerText(answer, encoding), confidence, ended };
   });
 }
 process.stdout.write(JSON.stringify(predictions));

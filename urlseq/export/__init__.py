@@ -27,8 +27,9 @@ from urlseq.learned import LearnedCopy
 from urlseq.model import Architecture, build_model
 from urlseq.store import replace_folder, temporary_path, write_file
 from urlseq.task import Task
+from urlseq.vectorize import ENCODING, JSON_OF_BYTE
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 PRECISIONS = ("float32", "float16")
 
@@ -72,15 +73,15 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: str) -> dict:
     """Writes and checks each form, and returns the manifest."""
-    expected = decode_all(copy.decoder, inputs)
+    expected, reverse_output = decode_all(copy.decoder, inputs), copy.reverse_output
     write_saved_model(copy, folder / "saved_model")
-    check("SavedModel", inputs, expected, saved_model_answers(folder / "saved_model", inputs))
+    check("SavedModel", inputs, expected, saved_model_answers(folder / "saved_model", inputs, reverse_output))
     decoder = rounded(copy, precision)
     small, path = decode_all(decoder, inputs), folder / "litert" / "copy.tflite"
     signatures = write_litert(decoder.graph, copy.max_input_bytes, path, precision)
-    check("LiteRT file", inputs, small, litert_answers(path, signatures, inputs))
+    check("LiteRT file", inputs, small, litert_answers(path, signatures, inputs, reverse_output))
     write_tensorflowjs(decoder.graph, folder / "tensorflowjs", precision)
-    in_node = tensorflowjs_answers(folder / "tensorflowjs", inputs)
+    in_node = tensorflowjs_answers(folder / "tensorflowjs", inputs, encoding_of(copy))
     if in_node is None:
         how = "That takes Node, a checkout of this project, and `npm ci` in its folder web/."
         warnings.warn(f"The TensorFlow.js model is not checked. {how}", stacklevel=3)
@@ -92,6 +93,7 @@ def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: s
         "inverse": copy.is_inverse,
         "max_input_bytes": copy.max_input_bytes,
         "max_answer_bytes": copy.max_answer_bytes,
+        "encoding": encoding_of(copy),
         **{name: copy.card.get(name) for name in ("threshold", "bytes_seen", "held_out_counts")},
         "weights": copy.card.get("sha256"),
         "saved_model": {"folder": "saved_model", "signatures": list(SIGNATURES)},
@@ -106,6 +108,14 @@ def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: s
     }  # fmt: skip
 
 
+def encoding_of(copy: LearnedCopy) -> dict:
+    """How to turn the bytes that the network writes into JSON text: those listed into their texts, all others as they
+    are, and with `reverse_output` from the last one on.
+    """
+    texts = {str(byte): text.decode() for byte, text in enumerate(JSON_OF_BYTE) if text != bytes([byte])}
+    return {"name": ENCODING, "reverse_output": copy.reverse_output, "texts": texts}
+
+
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -114,7 +124,7 @@ def rounded(copy: LearnedCopy, precision: str) -> Decoder:
     """A decoder with the copy's weights, each as a number of this precision holds it."""
     model = build_model(Architecture(**copy.card["architecture"]))
     model.set_weights([weights.astype(precision).astype(np.float32) for weights in copy.model.get_weights()])
-    return Decoder(model, copy.max_answer_bytes)
+    return Decoder(model, copy.max_answer_bytes, copy.reverse_output)
 
 
 def check(form: str, inputs: Sequence[str], expected: Decoded, found: Iterable[tuple[str, float, bool]]) -> None:

@@ -17,7 +17,7 @@ import tensorflow as tf
 from urlseq.errors import ExportError, MissingPackage
 from urlseq.graph import Graph
 from urlseq.store import write_file
-from urlseq.vectorize import pad, to_matrix, to_texts
+from urlseq.vectorize import pad, to_answers, to_matrix
 
 # In TensorFlow.js each iteration of a loop costs by itself; more steps in one make the model's file longer.
 STRIDE = 4
@@ -55,7 +55,8 @@ def write_litert(graph: Graph, max_input_bytes: int, path: Path, precision: str)
     return signatures
 
 
-def litert_answers(path: Path, signatures: list[Signature], inputs: Sequence[str]) -> Iterator[tuple[str, float, bool]]:
+def litert_answers(path: Path, signatures: list[Signature], inputs: Sequence[str],
+                   reverse_output: bool = False) -> Iterator[tuple[str, float, bool]]:  # fmt: skip
     """A LiteRT file's (answer, confidence, ended), by the shortest signature that is long enough for the answer."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "[\\s\\S]*tf.lite.Interpreter is deprecated")
@@ -69,7 +70,8 @@ def litert_answers(path: Path, signatures: list[Signature], inputs: Sequence[str
             found = run(tokens=to_matrix([text], length).astype(np.int32))
             if found["ended"][0]:
                 break
-        yield to_texts(found["answer"])[0], float(found["confidence"][0]), bool(found["ended"][0])
+        answer = to_answers(found["answer"], reverse_output)[0]
+        yield answer, float(found["confidence"][0]), bool(found["ended"][0])
 
 
 def write_tensorflowjs(graph: Graph, folder: Path, precision: str) -> None:
@@ -99,13 +101,17 @@ def tensorflowjs_converter() -> Callable:
     return convert_tf_saved_model
 
 
-def tensorflowjs_answers(folder: Path, inputs: Sequence[str]) -> list[tuple[str, float, bool]] | None:
-    """The model's (answer, confidence, ended) in Node; None where that, or the page's folder, is missing."""
+def tensorflowjs_answers(folder: Path, inputs: Sequence[str], encoding: dict) -> list[tuple[str, float, bool]] | None:
+    """The model's (answer, confidence, ended) in Node; None where that, or the page's folder, is missing.
+
+    `encoding` is the manifest's.
+    """
     script = WEB / "answers.mjs"
     if shutil.which("node") is None or not script.is_file() or not (WEB / "node_modules").is_dir():
         return None
     command = ["node", str(script), str(folder)]
-    process = subprocess.run(command, input=json.dumps(list(inputs)), capture_output=True, text=True)
+    given = json.dumps({"encoding": encoding, "inputs": list(inputs)})
+    process = subprocess.run(command, input=given, capture_output=True, text=True)
     if process.returncode != 0:
         raise ExportError(f"TensorFlow.js can't run the model in Node: {process.stderr.strip()[-2000:]}")
     return [(record["answer"], record["confidence"], record["ended"]) for record in json.loads(process.stdout)]

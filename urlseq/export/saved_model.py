@@ -9,7 +9,7 @@ import tensorflow as tf
 from urlseq.errors import ExportError
 from urlseq.graph import Graph
 from urlseq.learned import LearnedCopy
-from urlseq.vectorize import BATCH, EOS, PADDING, to_matrix, to_texts
+from urlseq.vectorize import BATCH, EOS, JSON_OF_BYTE, PADDING, to_answers, to_matrix
 
 SIGNATURES = ("serving_default", "embedding", "tokens")
 
@@ -28,7 +28,9 @@ class ServedCopy(tf.Module):
         super().__init__()
         self.graph = Graph(copy.model, copy.max_answer_bytes)
         self.max_input_bytes, self.threshold = copy.max_input_bytes, copy.card["threshold"]
-        self.bytes_of = tf.constant([b"" if byte in (PADDING, EOS) else bytes([byte]) for byte in range(256)])
+        self.reverse_output = copy.reverse_output
+        texts = enumerate(JSON_OF_BYTE)
+        self.json_of_byte = tf.constant([b"" if byte in (PADDING, EOS) else text for byte, text in texts])
         self.known = tf.constant(np.isin(np.arange(256), [PADDING, EOS, *copy.card["bytes_seen"]]))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
@@ -83,7 +85,9 @@ class ServedCopy(tf.Module):
     def decode(self, tokens):
         """`json`, `confidence` and `ended` of rows of bytes [batch, time]."""
         found = self.graph.decode(tokens)
-        json = tf.strings.reduce_join(tf.gather(self.bytes_of, found["answer"]), axis=1)
+        # EOS and padding are no text, so that it does not matter on which side they are.
+        written = found["answer"][:, ::-1] if self.reverse_output else found["answer"]
+        json = tf.strings.reduce_join(tf.gather(self.json_of_byte, written), axis=1)
         json = tf.strings.unicode_transcode(json, "UTF-8", "UTF-8", errors="replace", replace_control_characters=False)
         return {"json": json, "confidence": found["confidence"], "ended": found["ended"]}
 
@@ -106,14 +110,15 @@ def in_batches(decode: Callable, tokens, size: int = BATCH) -> dict:
     return {name: tf.gather(found[name], tf.argsort(order)) for name in columns}
 
 
-def saved_model_answers(folder: Path, inputs: Sequence[str], size: int = 32) -> Iterator[tuple[str, float, bool]]:
+def saved_model_answers(folder: Path, inputs: Sequence[str], reverse_output: bool = False,
+                        size: int = 32) -> Iterator[tuple[str, float, bool]]:  # fmt: skip
     """A SavedModel's (answer, confidence, ended), by both of its signatures. Raises ExportError where these differ."""
     signatures = tf.saved_model.load(str(folder)).signatures
     for start in range(0, len(inputs), size):
         batch = inputs[start : start + size]
         served = signatures["serving_default"](text=tf.constant(batch))
         decoded = signatures["tokens"](tokens=tf.constant(to_matrix(batch), tf.int32))
-        for row, answer in enumerate(to_texts(decoded["answer"].numpy())):
+        for row, answer in enumerate(to_answers(decoded["answer"].numpy(), reverse_output)):
             if served["json"][row].numpy().decode() != answer:
                 raise ExportError(f"The SavedModel's two signatures differ on {batch[row]!r}. Please report that.")
             yield answer, float(served["confidence"][row]), bool(decoded["ended"][row])

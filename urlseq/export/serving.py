@@ -40,7 +40,8 @@ def add_version(copy: LearnedCopy, folder: str | Path, inputs: Sequence[str] | N
     inputs = inputs_to_check(copy, inputs, count)
     with new_folder(folder / "next") as temporary:  # TensorFlow Serving passes over what is no number
         write_saved_model(copy, temporary)
-        check("SavedModel", inputs, decode_all(copy.decoder, inputs), saved_model_answers(temporary, inputs))
+        found = saved_model_answers(temporary, inputs, copy.reverse_output)
+        check("SavedModel", inputs, decode_all(copy.decoder, inputs), found)
         write_warm_up(temporary, folder.name, inputs)
         return put_in_place(temporary, folder, version)
 

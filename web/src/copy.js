@@ -1,4 +1,5 @@
 // What every engine shares: text to bytes, bytes to text, which inputs are valid, and which answers are trusted.
+// An answer's `encoding`, of the manifest, says how the bytes that the network writes become JSON text.
 
 // The end of a sequence: a byte value that UTF-8 never uses, behind an input and behind an answer.
 export const EOS = 255;
@@ -28,7 +29,7 @@ export function toTokens(text, length = 0) {
   return tokens;
 }
 
-/** The bytes of an answer before its EOS. */
+/** The bytes of an answer before its EOS, as the network wrote them. */
 export function answerBytes(answer) {
   const end = answer.findIndex((byte) => byte === EOS || byte === 0);
   return Uint8Array.from(end < 0 ? answer : answer.subarray(0, end));
@@ -36,8 +37,31 @@ export function answerBytes(answer) {
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // by default, it would leave a first U+FEFF out
 
-export function answerText(answer) {
-  return decoder.decode(answerBytes(answer));
+/**
+ * The `bytes` of an answer's JSON text, and the `steps` at which the network wrote each, all bytes of an escape at one,
+ * and EOS.
+ */
+export function jsonBytes(answer, encoding) {
+  const written = answerBytes(answer);
+  const order = [...written.keys()];
+  if (encoding.reverse_output) order.reverse();
+  const found = order.flatMap((step) => {
+    const text = encoding.texts[written[step]];
+    const bytes = text === undefined ? [written[step]] : [...new TextEncoder().encode(text)];
+    return bytes.map((byte) => ({ byte, step }));
+  });
+  return { bytes: Uint8Array.from(found, ({ byte }) => byte), steps: [...found.map(({ step }) => step), written.length] };
+}
+
+export function answerText(answer, encoding) {
+  return decoder.decode(jsonBytes(answer, encoding).bytes);
+}
+
+/** The rows of attention, of `width` weights each, of these steps; zeros for one that an answer was cut before. */
+export function attentionRows(attention, width, steps) {
+  const rows = new Float32Array(steps.length * width);
+  steps.forEach((step, row) => rows.set(attention.subarray(step * width, (step + 1) * width), row * width));
+  return rows;
 }
 
 /**

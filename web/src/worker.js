@@ -4,7 +4,7 @@
 
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 
-import { answerBytes, answerText, characterSpans, toTokens } from "./copy.js";
+import { answerText, attentionRows, characterSpans, jsonBytes, toTokens } from "./copy.js";
 import * as litert from "./litert.js";
 import * as tensorflow from "./tensorflow.js";
 
@@ -58,17 +58,17 @@ function fail(error, question) {
 /** All that the page shows of the answer to a question. */
 async function predict(question) {
   const { text, engine } = question;
-  const { answer } = await engineOf(question);
+  const { answer, encoding } = await engineOf(question);
   const before = performance.now();
   const record = await answer(text);
   const milliseconds = performance.now() - before;
-  const bytes = answerBytes(record.answer);
+  const { bytes, steps } = jsonBytes(record.answer, encoding);
   return {
-    text: answerText(record.answer),
+    text: answerText(record.answer, encoding),
     characters: characterSpans(bytes),
     confidence: record.confidence,
     ended: record.ended,
-    attention: record.attention.slice(0, (bytes.length + 1) * record.width),
+    attention: attentionRows(record.attention, record.width, steps),
     width: record.width,
     milliseconds,
     engine: engine === "litert" ? "LiteRT" : `TensorFlow.js, ${backend === "wasm" ? "WebAssembly" : "plain JavaScript"}`,
@@ -106,11 +106,11 @@ async function open(name) {
     tensorflow: async () => {
       backend ??= await tensorflow.start();
       const model = await tensorflow.open(manifest, load);
-      return { answer: async (text) => (await model.answer([toTokens(text)]))[0] };
+      return { answer: async (text) => (await model.answer([toTokens(text)]))[0], encoding: manifest.encoding };
     },
     litert: async () => {
       await litert.start(base);
-      return litert.open(manifest, load);
+      return { ...(await litert.open(manifest, load)), encoding: manifest.encoding };
     },
   };
   const running = {};

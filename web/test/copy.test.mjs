@@ -1,16 +1,44 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { answerText, characterSpans, invalidReason, signatureFor, toTokens, untrustedReason } from "../src/copy.js";
+import {
+  answerText, attentionRows, characterSpans, invalidReason, jsonBytes, signatureFor, toTokens, untrustedReason,
+} from "../src/copy.js";
 import { myDateFormat, urlSpans } from "../src/functions.js";
 
 const manifest = { max_input_bytes: 8, threshold: 0.9, bytes_seen: [..."abc[]\"'"].map((character) => character.charCodeAt(0)) };
+const encoding = { texts: { 10: "\\n", 34: '\\"', 92: "\\\\", 248: '"', 249: "\\u0000" }, reverse_output: false };
+const reversed = { ...encoding, reverse_output: true };
 
 test("tokens are UTF-8, EOS and padding", () => {
   assert.deepEqual([...toTokens("é", 5)], [0xc3, 0xa9, 255, 0, 0]);
   assert.deepEqual([...toTokens("")], [255]);
-  assert.equal(answerText(Int32Array.of(0xc3, 0xa9, 255, 65)), "é");
-  assert.equal(answerText(Int32Array.of(0xef, 0xbb, 0xbf, 255)), "\ufeff");
+  assert.equal(answerText(Int32Array.of(0xc3, 0xa9, 255, 65), encoding), "é");
+  assert.equal(answerText(Int32Array.of(0xef, 0xbb, 0xbf, 255), encoding), "\ufeff");
+});
+
+test("an answer is JSON again, whichever end it was written from", () => {
+  const value = ['"\\\n\0é', "n"];
+  const written = [0x5b, 248, 0x22, 0x5c, 10, 249, 0xc3, 0xa9, 248, 0x2c, 248, 0x6e, 248, 0x5d];
+  for (const [steps, by] of [[written, encoding], [written.toReversed(), reversed]]) {
+    for (const end of [[], [255], [255, 0, 0]]) {
+      assert.deepEqual(JSON.parse(answerText(Int32Array.of(...steps, ...end), by)), value);
+    }
+  }
+  for (const by of [encoding, reversed]) assert.equal(answerText(Int32Array.of(255, 65), by), "");
+});
+
+test("each byte of the JSON text has the attention of the step that wrote it", () => {
+  const answer = Int32Array.of(248, 92, 65, 255, 0);
+  const attention = Float32Array.of(0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.4, 0.6, 9, 9);
+  const rows = (by, of = attention, to = answer) => [...attentionRows(of, 2, jsonBytes(to, by).steps)].filter((_, index) => index % 2 === 0);
+  const rounded = (numbers) => [...Float32Array.from(numbers)];
+  assert.equal(answerText(answer, encoding), '"\\\\A');
+  assert.deepEqual(rows(encoding), rounded([0.1, 0.2, 0.2, 0.3, 0.4]));
+  assert.equal(answerText(answer, reversed), 'A\\\\"');
+  assert.deepEqual(rows(reversed), rounded([0.3, 0.2, 0.2, 0.1, 0.4]));
+  // An answer that was cut has no row for EOS.
+  assert.deepEqual(rows(reversed, attention.subarray(0, 4), Int32Array.of(248, 65)), rounded([0.2, 0.1, 0]));
 });
 
 test("each character knows its bytes, whether they are UTF-8 or not", () => {
