@@ -1,59 +1,74 @@
 """The shipped copies: each trained anew from its task, seed and settings, and written into `urlseq/models`.
 
-`python -m benchmarks.shipped` trains all, one after the other, `python -m benchmarks.shipped NAME ...` some. With
-`--cards` the weights stay as they are, and each card is written anew, without what does not belong there.
+`python -m benchmarks.shipped` trains all, as many at a time as there are cores, `python -m benchmarks.shipped NAME ...`
+some. Where 16-bit weights change no answer, neither to held-out inputs nor to real URLs, such weights are written.
 """
 
 import argparse
 import dataclasses
 import json
+import time
 from pathlib import Path
 from urllib.parse import urlparse
 
-from benchmarks.gallery import training_of
-from urlseq import Task, Training, copy_function, urls
-from urlseq.gallery import GALLERY
-from urlseq.store import CARD, SHIPPED, check_card, write_file
+import numpy as np
 
-# The shipped copy of `urlparse` is older than this table: it learned in stages, while the sampler grew, and its weights
-# are means of two stages' (benchmarks/README.md). This is one training on as many examples.
-URLPARSE = Task(urlparse, urls(256), max_input_bytes=256), Training(examples=1_824_000)
-TABLE = {"urlparse": URLPARSE} | {
+from benchmarks.common import RESULTS, keep, machine, side_by_side, table
+from benchmarks.gallery import training_of
+from urlseq import LearnedCopy, Task, Training, copy_function
+from urlseq.evaluation import decode_all
+from urlseq.gallery import GALLERY
+from urlseq.sources import registry_urls
+from urlseq.store import SHIPPED
+
+TABLE = {"urlparse": (Task(urlparse, max_input_bytes=1024), Training(examples=1_000_000, epoch_batches=500))} | {
     name: (GALLERY[name].task, training_of(name))
     for name in ("dates_in_hex", "hex_of_text", "html_escape", "quote", "splitext")
 }
 
-KEYS = ("format", "task", "architecture", "training", "start_examples", "bytes_seen", "longest_answer", "threshold",
-        "held_out_counts", "history", "versions", "weights", "sha256")  # fmt: skip
 
-
-def train(name: str, quick: bool) -> None:
+def train(name: str, quick: bool) -> dict:
+    """Trains and writes one copy: what it cost, and its counts on held-out inputs."""
     task, training = TABLE[name]
     if quick:
         training = dataclasses.replace(training, examples=6_400, epoch_batches=50, validation_count=100)
-    folder = Path("runs/shipped") / name if quick else SHIPPED / name
-    copy = copy_function(task, dataclasses.replace(training, folder=folder))
-    print(name, copy.card["held_out_counts"])
+    start = time.monotonic()
+    training = dataclasses.replace(training, folder=Path("runs/shipped") / name, verbose=False)
+    copy = copy_function(task, training, attempts=0)
+    minutes = round((time.monotonic() - start) / 60, 1)
+    changed = round_weights(copy, task)
+    copy.save((Path("runs/shipped") if quick else SHIPPED) / name)
+    return copy.card["held_out_counts"] | {"weights": copy.model.count_params(), "minutes": minutes,
+                                           "changed_by_rounding": changed}  # fmt: skip
 
 
-def rewrite_card(folder: Path) -> None:
-    """Writes a card with what `KEYS` names, in that order, and nothing else."""
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    check_card(folder, card)
-    ordered = {key: card[key] for key in KEYS}
-    write_file(folder / CARD, (json.dumps(ordered, indent=1) + "\n").encode())
+def round_weights(copy: LearnedCopy, task: Task) -> int:
+    """Rounds the weights to what 16 bits hold, unless that changes an answer: the number of answers that it changes."""
+    inputs = [str(text) for text in task.examples("rounding", 10_000, held_out=True).inputs]
+    if task.function is urlparse:
+        inputs += [url for url in registry_urls() if not copy.invalid_reason(url)]
+    exact, answers = copy.model.get_weights(), decode_all(copy.decoder, inputs).answers
+    copy.set_weights([weights.astype(np.float16).astype(np.float32) for weights in exact])
+    changed = sum(map(str.__ne__, answers, decode_all(copy.decoder, inputs).answers))
+    if changed:
+        copy.set_weights(exact)
+    return changed
 
 
-def main(quick: bool = False, names: list[str] | None = None, cards: bool = False) -> None:
-    for name in names or TABLE:
-        if cards:
-            rewrite_card(SHIPPED / name)
-        else:
-            train(name, quick)
+def main(quick: bool = False, names: list[str] | None = None) -> None:
+    path, rows = RESULTS / "shipped.json", []
+    for name, result in side_by_side(train, names or (["dates_in_hex"] if quick else TABLE), quick):
+        rows.append([name, *(result[key] for key in ("weights", "minutes", "count", "exact", "trusted", "trusted_wrong",
+                                                     "changed_by_rounding"))])  # fmt: skip
+        print(rows[-1], flush=True)
+        if not quick:  # loaded only now: another run may have kept a copy meanwhile
+            known = json.loads(path.read_text())["result"] if path.exists() else {}
+            keep("shipped", known | {name: result})
+    head = ["", "weights", "minutes of a core", "held out", "exact", "trusted", "trusted_wrong", "changed by rounding"]
+    print(machine(), table(head, rows), sep="\n\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(TABLE)} (default: all)")
-    parser.add_argument("--cards", action="store_true", help="write the cards alone")
     main(**vars(parser.parse_args()))

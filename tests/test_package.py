@@ -189,9 +189,9 @@ def test_code_lines_are_counted():
 @pytest.mark.parametrize(
     ("what", "count", "most"),
     [
-        ("lines", sum(map(lines, FILES)), 4650),
-        ("lines of code", sum(code_lines(path.read_text()) for path in FILES), 3100),
-        ("lines of the core", sum(lines(PACKAGE / f"{name}.py") for name in CORE), 1600),
+        ("lines", sum(map(lines, FILES)), 4970),
+        ("lines of code", sum(code_lines(path.read_text()) for path in FILES), 3300),
+        ("lines of the core", sum(lines(PACKAGE / f"{name}.py") for name in CORE), 1790),
         ("lines of the longest module", max(map(lines, FILES)), 300),
     ],
 )

@@ -1,0 +1,101 @@
+"""How small a network copies a function: exact match against the number of weights, the same minutes for each.
+
+Each rung is trained on one core, as many at a time as there are cores. `urlparse` is measured on the lists of real
+URLs, the gallery's functions on held-out inputs.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlparse
+
+from benchmarks.accuracy import EDGES, LISTS, edge_cases
+from benchmarks.common import RESULTS, keep, machine, reference_urls, side_by_side
+from benchmarks.gallery import measure, training_of
+from urlseq import Architecture, LearnedCopy, Task, Training, copy_function
+from urlseq.export.browser import litert_answers, write_litert
+from urlseq.gallery import GALLERY
+from urlseq.store import save
+
+# By name: from one to the next the weights become one and a half to three times as many.
+RUNGS = {
+    "8 units": Architecture(units=8, embedding=4, attention=8, hidden=8),
+    "16 units": Architecture(units=16, embedding=8, attention=16, hidden=16),
+    "24 units": Architecture(units=24, embedding=8, attention=16, hidden=24),
+    "32 units": Architecture(units=32, embedding=16, attention=32, hidden=32),
+    "64 units": Architecture(),
+    "128 units": Architecture(units=128, embedding=32, attention=64, hidden=128),
+}
+FUNCTIONS = ["urlparse", "html_escape", "splitext", "shlex_split", "dates_in_hex"]
+URLPARSE_MINUTES, GALLERY_MINUTES = 10.0, 3.0
+
+
+def climb(name: str, minutes: float | None = None, seed: int = 0) -> dict:
+    """Trains and measures one rung, `function, size`."""
+    function, size = name.split(", ")
+    if function == "urlparse":
+        task, training, minutes = Task(urlparse), Training(), minutes or URLPARSE_MINUTES
+    else:
+        task, minutes = GALLERY[function].task, minutes or GALLERY_MINUTES
+        training = dataclasses.replace(training_of(function), examples=None)
+    folder = f"runs/ladder/{name}, seed {seed}"
+    training = dataclasses.replace(training, minutes=minutes, seed=seed, folder=folder, verbose=False)
+    copy = copy_function(task, training, architecture=RUNGS[size], attempts=0)
+    result = {"function": function, "size": size, "seed": seed, "minutes": minutes,
+              "weights": copy.model.count_params(), "examples": copy.card["history"][-1]["examples"],
+              "held_out": copy.card["held_out_counts"]}  # fmt: skip
+    if function == "urlparse":
+        result |= {"counts": copy.evaluate(real_urls(copy)).counts, "edges": copy.evaluate(edges(copy)).counts}
+    elif GALLERY[function].measured_on:
+        measure(copy, GALLERY[function])
+    return {"counts": copy.card["held_out_counts"]} | result | costs(copy, task)
+
+
+def real_urls(copy: LearnedCopy) -> list[str]:
+    """Those of the six lists that the copy takes; none where they are missing."""
+    return [url for name in LISTS for url in reference_urls(name) if not copy.invalid_reason(url)]
+
+
+def edges(copy: LearnedCopy) -> list[str]:
+    return [text for name in EDGES for text in edge_cases(name) if not copy.invalid_reason(text)]
+
+
+def costs(copy: LearnedCopy, task: Task) -> dict:
+    """Bytes of the copy's weights on the disk and of its LiteRT file, and milliseconds of a median answer by LiteRT."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = next(save(copy, Path(folder) / "copy").glob("weights-*")).stat().st_size
+        path, times = Path(folder) / "copy.tflite", []
+        signatures = write_litert(copy.decoder.graph, copy.max_input_bytes, path, "float16")
+        inputs = [str(text) for text in task.examples("timed", 200, held_out=True).inputs]
+        answers = litert_answers(path, signatures, inputs, copy.reverse_output)
+        for _ in inputs:
+            start = time.perf_counter()
+            next(answers)
+            times.append(time.perf_counter() - start)
+        return {"weights_bytes": weights, "litert_bytes": path.stat().st_size,
+                "milliseconds": round(1e3 * statistics.median(times), 2)}  # fmt: skip
+
+
+def main(quick: bool = False, names: list[str] | None = None, minutes: float | None = None, seeds: int = 1) -> None:
+    rungs = ["dates_in_hex, 8 units"] if quick else [f"{name}, {size}" for name in names or FUNCTIONS for size in RUNGS]
+    path = RESULTS / "ladder.json"
+    for seed in range(seeds):
+        for name, result in side_by_side(climb, rungs, 0.1 if quick else minutes, seed):
+            print(name, result, flush=True)
+            if not quick:  # loaded only now: another run may have kept a rung meanwhile
+                known = json.loads(path.read_text())["result"] if path.exists() else {}
+                keep("ladder", known | {f"{name}, seed {seed}": result})
+    print(machine())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(FUNCTIONS)} (default: all)")
+    parser.add_argument("--minutes", type=float, help=f"of each training (default: urlparse {URLPARSE_MINUTES}, "
+                        f"others {GALLERY_MINUTES})")  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=1)
+    main(**vars(parser.parse_args()))
