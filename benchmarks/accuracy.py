@@ -15,6 +15,7 @@ from urlseq.samplers import symbol
 from urlseq.sources import draw, registry_urls
 
 LISTS = ["downloads", "scholarly", "news_links", "sitemaps", "legislators", "media_pages"]
+LIMITS = [128, 256, 1024]  # bytes
 EDGES = ["web_platform", "cpython", "curl"]
 
 
@@ -46,7 +47,7 @@ def ipv6_hosts() -> list[str]:
 
 def lists() -> dict[str, list[str]]:
     """Real URLs and edge cases that others collected, by name; a list is empty where it is missing."""
-    found = {f"urls_{name}": reference_urls(name) for name in LISTS} | {"bioregistry": registry_urls()}
+    found = {f"urls_{name}": reference_urls(name) for name in [*LISTS, "long"]} | {"bioregistry": registry_urls()}
     return found | {f"edge_{name}": edge_cases(name) for name in EDGES}
 
 
@@ -81,16 +82,18 @@ def main(quick: bool = False, folder: str = "urlparse", name: str = "accuracy") 
             print(f"{source}: the list is not here, skipped")
             continue
         evaluation = copy.evaluate(inputs)
-        for most in sorted({min(128, copy.max_input_bytes), copy.max_input_bytes}):
+        for most in sorted({min(limit, copy.max_input_bytes) for limit in LIMITS}):
             short = [len(text.encode()) <= most for text in inputs]
+            if not any(short):
+                continue
             correct, trusted = evaluation.correct[short], evaluation.trusted[short]
             counts = [len(correct), int(correct.sum()), int(trusted.sum()), int((trusted & ~correct).sum())]
             rows.append(row(source, most, counts))
-            if source.startswith("urls_"):
+            if source.removeprefix("urls_") in LISTS:
                 total[most] = [a + b for a, b in zip(total.get(most, [0] * 4), counts, strict=True)]
         if source.startswith("urls_"):
             print(source, dict(kinds_of_mistakes(evaluation)), by_group(evaluation, components))
-    rows += [row("all urls_*", most, counts) for most, counts in total.items()]
+    rows += [row("the six lists", most, counts) for most, counts in total.items()]
     head = ["list", "bytes at most", "count", "exact", "trusted", "trusted_wrong", "share exact", "95 % interval"]
     print(machine(), table(head, rows), sep="\n\n")
     if not quick:

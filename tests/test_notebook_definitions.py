@@ -21,7 +21,7 @@ from keras import layers
 
 from urlseq import Architecture, Task, Training, gallery, urls
 from urlseq.decoding import slow_greedy
-from urlseq.functions import Inverse, answer
+from urlseq.functions import Inverse, answer, to_json
 from urlseq.model import (
     ReverseText,
     RotaryAttention,
@@ -33,7 +33,7 @@ from urlseq.model import (
 from urlseq.sampling import is_held_out
 from urlseq.training import Batches, Schedule
 from urlseq.training import muon as package_muon
-from urlseq.vectorize import EOS, PADDING, VOCABULARY, features, make_batch, pad, to_matrix, to_texts
+from urlseq.vectorize import EOS, PADDING, VOCABULARY, features, make_batch, pad, to_matrix, to_texts, written
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LONGEST_CELL = 25
@@ -106,7 +106,7 @@ def test_no_cell_is_longer_than_a_screen(name):
 def wrangling():
     return definitions(
         "02_data_wrangling", "simple_answer", "PADDING", "EOS", "simple_matrix", "simple_texts", "with_a_loop", "BOS",
-        "simple_features", "simple_held_out", "task", "simple_batch", "padding_share",
+        "QUOTE", "simple_written", "simple_features", "simple_held_out", "task", "simple_batch", "padding_share",
     )  # fmt: skip
 
 
@@ -125,6 +125,12 @@ def test_the_matrix_of_notebook_2_is_the_packages(wrangling, texts):
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 4), st.integers(1, 12))))
 def test_the_texts_of_notebook_2_are_the_packages(wrangling, matrix):
     assert wrangling.simple_texts(matrix) == to_texts(matrix)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+                    lambda values: st.lists(values) | st.dictionaries(TEXT, values), max_leaves=8))  # fmt: skip
+def test_what_the_network_writes_in_notebook_2_is_the_packages(wrangling, value):
+    assert written([to_json(value)]).to_pylist() == [wrangling.simple_written(value)]
 
 
 @given(SOME_TEXTS, st.data())

@@ -29,12 +29,12 @@ def vectors(parser, urls):
 
 
 def test_a_vector_does_not_depend_on_the_batch_or_on_padding(parser, urls, vectors):
-    assert vectors.shape == (len(urls), 256) and vectors.dtype == np.float32
+    assert vectors.shape == (len(urls), 128) and vectors.dtype == np.float32
     assert len(np.unique(vectors, axis=0)) == len(urls)
     for row in (0, len(urls) // 2, -1):
         assert parser.embed(urls[row]) == pytest.approx(vectors[row], abs=1e-5)
-    assert parser.embed([]).shape == (0, 256)
-    assert parser.embed("").shape == (256,) and np.isfinite(parser.embed("")).all()
+    assert parser.embed([]).shape == (0, 128)
+    assert parser.embed("").shape == (128,) and np.isfinite(parser.embed("")).all()
 
 
 def test_a_vector_is_the_largest_and_the_smallest_of_each_state(parser, urls, vectors):
@@ -42,13 +42,13 @@ def test_a_vector_is_the_largest_and_the_smallest_of_each_state(parser, urls, ve
     for row in (0, 7):
         found = np.asarray(states.predict_on_batch(to_matrix([urls[row]]).astype(np.int32)))[0]  # [in, units]
         assert np.concatenate([found.max(axis=0), found.min(axis=0)]) == pytest.approx(vectors[row], abs=1e-4)
-    longer = pad(to_matrix(urls[:40]), 300)
+    longer = pad(to_matrix(urls[:40]), 4)
     assert parser.decoder.embed(longer) == pytest.approx(vectors[:40], abs=1e-4)
 
 
 def test_an_invalid_input_has_no_vector(parser):
-    with pytest.raises(InvalidInput, match="has 257 bytes, more than the 256 that were learned"):
-        parser.embed(["", "x" * 257])
+    with pytest.raises(InvalidInput, match="has 1,025 bytes, more than the 1,024 that were learned"):
+        parser.embed(["", "x" * 1025])
     with pytest.raises(InvalidInput, match="NUL"):
         parser.embed("a\0b")
 

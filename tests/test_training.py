@@ -18,7 +18,7 @@ from urlseq.report import ending
 from urlseq.sampling import is_held_out
 from urlseq.task import Examples
 from urlseq.training import LONG_BYTES, Batches, Schedule, Validation, even_batches, lengths_of, muon
-from urlseq.vectorize import PADDING_STEP, byte_lengths, make_batch, to_answers, to_texts
+from urlseq.vectorize import PADDING_STEP, byte_lengths, make_batch, to_answers, to_texts, written
 
 SMALL = Architecture(units=8, embedding=4, attention=8, heads=2, hidden=8)
 EPOCH_BATCHES, BATCH_SIZE, EPOCHS = 5, 8, 3
@@ -216,7 +216,7 @@ def test_bytes_and_lengths_that_were_seen_are_noted():
     inputs = [text for examples in made.chunk for text in examples.inputs]
     answers = [answer for examples in made.chunk for answer in examples.answers]
     assert set(np.flatnonzero(made.bytes_seen)) == set("".join(inputs).encode()) <= set(LETTERS.encode())
-    assert made.longest_answer == max(len(answer.encode()) for answer in answers)
+    assert made.longest_answer == byte_lengths(written(answers)).max()
 
 
 def test_validation_holds_each_input_once():

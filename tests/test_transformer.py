@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not java_works(), reason="Spark needs Java 17 or newer"),
 ]
-URL, TOO_LONG, NUL, BROKEN = "https://example.org/a?b=c#d", "x" * 300, "a\0b", "https://[::1]]/a"
+URL, TOO_LONG, NUL, BROKEN = "https://example.org/a?b=c#d", "x" * 1100, "a\0b", "https://[::1]]/a"
 TEXTS = [URL, "", None, TOO_LONG, NUL, BROKEN, "é"]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from urlseq.evaluation import interval
 from urlseq.model import exact_match
 from urlseq.task import Examples, Task, Training
-from urlseq.vectorize import batches_by_length, buffers, byte_lengths
+from urlseq.vectorize import batches_by_length, buffers, byte_lengths, written
 
 # Until so many examples are seen, only the shortest of those drawn are taken, a quarter of them at first.
 SHORT_FIRST_EXAMPLES = 64_000
@@ -69,7 +69,7 @@ class Batches(keras.utils.PyDataset):
         inputs = [inputs[index] for index in np.argsort(byte_lengths(inputs), kind="stable")[:count]]
         examples = self.task.labelled(inputs)
         self.bytes_seen[buffers(inputs)[0]] = True
-        self.longest_answer = max(self.longest_answer, int(byte_lengths(examples.answers).max()))
+        self.longest_answer = max(self.longest_answer, int(byte_lengths(written(examples.answers)).max()))
         batches = [examples.rows(rows) for rows in even_batches(examples.lengths, CHUNK_BATCHES)]
         rng.shuffle(batches)
         return batches

@@ -42,7 +42,7 @@ def write_litert(graph: Graph, max_input_bytes: int, path: Path, precision: str)
     """One file with a signature for each of a few lengths, so that a short input does not pay for a long one."""
     longest = pad(np.zeros((1, max_input_bytes + 1))).shape[1]
     signatures = [Signature(f"tokens_{length}", length, min(graph.max_answer_bytes, 2 * length + 64))
-                  for length in (64, 128) if length < longest]  # fmt: skip
+                  for length in (64, 128, 256) if length < longest]  # fmt: skip
     signatures.append(Signature(f"tokens_{longest}", longest, graph.max_answer_bytes))
     functions = {signature.name: signature.function(graph) for signature in signatures}
     with tempfile.TemporaryDirectory() as source:
