@@ -56,7 +56,7 @@ def test_without_training_nothing_is_learned():
 @pytest.mark.slow
 def test_the_card_tells_what_was_trained(learned):
     card = learned.card
-    assert card["task"] == {"function": "str.upper", "inverse": False, "max_input_bytes": LONGEST_WORD}
+    assert card["task"] == Task(str.upper, words, max_input_bytes=LONGEST_WORD).record()
     assert learned.name == "str.upper" and not learned.is_inverse
     assert card["held_out_counts"]["exact"] >= 0.9 * card["held_out_counts"]["count"]
     low, high = card["held_out_counts"]["interval"]

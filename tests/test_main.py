@@ -140,7 +140,7 @@ def test_main_job_keeps_a_copy_and_says_where(capsys, tmp_path, monkeypatch):
     names = sorted(path.name for path in (tmp_path / "copy").iterdir())
     assert len(names) == 2 and names[0] == "copy.json" and names[1].startswith("weights-")
     task = json.loads((tmp_path / "copy" / "copy.json").read_text())["task"]
-    assert task == {"function": "urllib.parse.urlparse", "inverse": False, "max_input_bytes": 24}
+    assert (task["function"], task["max_input_bytes"]) == ("urllib.parse.urlparse", 24)
 
 
 def test_copy_knows_the_gallerys_inputs_and_inverses(capsys, monkeypatch, tmp_path):

@@ -17,6 +17,7 @@ import pytest
 
 from urlseq import load
 from urlseq.sources import registry_urls
+from urlseq.vectorize import QUOTE
 
 ROOT = Path(__file__).parent.parent
 WEB = ROOT / "web"
@@ -352,9 +353,10 @@ def test_by_keyboard_attention_follows(page, address):
 
 @pytest.mark.parametrize("answer", [b'"\xc3"', b'"' * 1000], ids=["not UTF-8", "longer than the attention"])
 def test_attention_is_shown_for_any_answer(page, site, address, answer):
-    # The worker decodes these bytes instead of the network's.
+    # The worker decodes these bytes instead of the network's, whose quote is a byte of its own.
+    written = list(answer.replace(b'"', bytes([QUOTE])))
     script = f"""const from = Uint8Array.from.bind(Uint8Array);
-        Uint8Array.from = (bytes) => from(bytes instanceof Int32Array ? {list(answer)} : bytes);"""
+        Uint8Array.from = (bytes, ...rest) => from(bytes instanceof Int32Array ? {written} : bytes, ...rest);"""
     script += (site / "worker.js").read_text()
     page.route("**/worker.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
     page.goto(address)

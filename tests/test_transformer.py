@@ -70,7 +70,7 @@ def test_a_null_stays_null_and_what_is_no_input_has_its_reason(frame):
     found = records(CopiedFunction(embeddingCol="state").transform(frame))
     made = ["answer", "answer_confidence", "answer_trusted", "answer_reason", "state"]
     assert [found[2][name] for name in made] == [None] * 5
-    for row, reason in ((found[3], "it has 300 bytes, more than the 256 that were learned"),
+    for row, reason in ((found[3], "it has 1,100 bytes, more than the 1,024 that were learned"),
                         (found[4], "holds a NUL character")):  # fmt: skip
         assert row["answer"] is None and row["state"] is None
         assert row["answer_trusted"] is False and row["answer_confidence"] == 0
