@@ -145,7 +145,7 @@ def entry(task: Task, examples: int, learning_rate: float = 1.2e-2, batch_size: 
 
 
 GALLERY = {
-    "hex": entry(Task(hex_of_number, TWO_BYTES, max_input_bytes=5, reverse_output=True), 1_500_000, batch_size=256),
+    "hex": entry(Task(hex_of_number, TWO_BYTES, max_input_bytes=5), 1_500_000, batch_size=256),
     "hex_of_text": entry(Task(hex_of_text, samplers.text(128), max_input_bytes=128), 128_000),
     "html_escape": entry(Task(html.escape, samplers.text(128), max_input_bytes=128), 200_000, 5e-3),
     "quote": entry(Task(quote, samplers.text(128, "/ ?&=#~-_.%"), max_input_bytes=128), 160_000),
