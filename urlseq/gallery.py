@@ -157,7 +157,7 @@ GALLERY = {
     "full_address": entry(Task(full_address, ip_address, max_input_bytes=40), 160_000, 5e-3),
     "date_parts": entry(Task(date_parts, TWO_CENTURIES, max_input_bytes=16), 32_000),
     "roman": entry(Task(roman, samplers.numbers(1, 4000), max_input_bytes=4), 96_000),
-    "total": entry(Task(total, TWO_NUMBERS, max_input_bytes=13, reverse_output=True), 512_000, batch_size=256),
+    "total": entry(Task(total, TWO_NUMBERS, max_input_bytes=13), 512_000, batch_size=256),
     "checksum": entry(Task(checksum, TWO_BYTES, max_input_bytes=5), 32_000),
     "dates_in_hex": entry(Task(inverse=my_date_format, inputs=TWO_CENTURIES, max_input_bytes=40), 96_000),
     "seconds_in_hex": entry(Task(inverse=seconds_in_hex, inputs=MOMENTS, max_input_bytes=8), 1_500_000, batch_size=256),

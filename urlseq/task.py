@@ -123,8 +123,8 @@ class Task:
 
     `inputs` may be a sampler (`random.Random -> str`), a list of texts, an Arrow array or a file; by default URLs of
     all kinds. For an inverse they are the function's inputs: what it makes of them is learned from. Inputs of more
-    than `max_input_bytes` bytes of UTF-8 are left out. With `reverse_output` the network writes an answer from its end:
-    better where the beginning depends on the end, as sums and numbers in another base do, by their carries.
+    than `max_input_bytes` bytes of UTF-8 are left out. With `reverse_output` the network writes an answer from its end,
+    on which the beginning may depend, as that of sums and of numbers in another base does, by their carries.
     """
 
     function: Function | None = None
