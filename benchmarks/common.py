@@ -91,6 +91,13 @@ def keep(name: str, result) -> None:
     path.write_text(json.dumps({"machine": machine(), "result": result}, indent=1, ensure_ascii=False) + "\n")
 
 
+def keep_entry(name: str, key: str, result) -> None:
+    """Stores one entry of a result. The others are loaded only now: another run may have kept one meanwhile."""
+    path = RESULTS / f"{name}.json"
+    known = json.loads(path.read_text())["result"] if path.exists() else {}
+    keep(name, known | {key: result})
+
+
 def reference_urls(name: str) -> list[str]:
     """One of the lists of real URLs beside the project, for measuring only; an empty list where it is missing."""
     from urlseq.sources import read_inputs

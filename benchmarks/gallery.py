@@ -5,11 +5,10 @@ Each is learned on one core, and as many at a time as there are cores.
 
 import argparse
 import dataclasses
-import json
 import time
 from pathlib import Path
 
-from benchmarks.common import RESULTS, keep, machine, side_by_side, table
+from benchmarks.common import keep_entry, machine, side_by_side, table
 from urlseq import LearnedCopy, Training, copy_function
 from urlseq.gallery import GALLERY, Entry
 
@@ -61,12 +60,11 @@ def shown(name: str, result: dict) -> list[str]:
 def main(quick: bool = False, names: list[str] | None = None, examples: int | None = None) -> None:
     if quick:
         names, examples = names or ["hex_of_text", "dates_in_hex", "roman", "checksum"], 3_200
-    path, rows = RESULTS / "gallery.json", []
+    rows = []
     longest_first = sorted(names or NAMES, key=lambda name: -training_of(name).examples)
     for name, result in side_by_side(learn, longest_first, examples):
-        if examples is None:  # loaded only now: another run may have kept a function meanwhile
-            known = json.loads(path.read_text())["result"] if path.exists() else {}
-            keep("gallery", known | {name: result})
+        if examples is None:
+            keep_entry("gallery", name, result)
         rows.append(shown(name, result))
         print(" | ".join(rows[-1]), flush=True)
     print(table(["", "exact on held-out inputs", "95 % interval", "examples", "minutes"], rows))

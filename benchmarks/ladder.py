@@ -6,7 +6,6 @@ URLs, the gallery's functions on held-out inputs.
 
 import argparse
 import dataclasses
-import json
 import statistics
 import tempfile
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from benchmarks.accuracy import EDGES, LISTS, edge_cases
-from benchmarks.common import RESULTS, keep, machine, reference_urls, side_by_side
+from benchmarks.common import keep_entry, machine, reference_urls, side_by_side
 from benchmarks.gallery import measure, training_of
 from urlseq import Architecture, LearnedCopy, Task, Training, copy_function
 from urlseq.export.browser import litert_answers, write_litert
@@ -82,13 +81,11 @@ def costs(copy: LearnedCopy, task: Task) -> dict:
 
 def main(quick: bool = False, names: list[str] | None = None, minutes: float | None = None, seeds: int = 1) -> None:
     rungs = ["dates_in_hex, 8 units"] if quick else [f"{name}, {size}" for name in names or FUNCTIONS for size in RUNGS]
-    path = RESULTS / "ladder.json"
     for seed in range(seeds):
         for name, result in side_by_side(climb, rungs, 0.1 if quick else minutes, seed):
             print(name, result, flush=True)
-            if not quick:  # loaded only now: another run may have kept a rung meanwhile
-                known = json.loads(path.read_text())["result"] if path.exists() else {}
-                keep("ladder", known | {f"{name}, seed {seed}": result})
+            if not quick:
+                keep_entry("ladder", f"{name}, seed {seed}", result)
     print(machine())
 
 

@@ -6,14 +6,13 @@ some. Where 16-bit weights change no answer, neither to held-out inputs nor to r
 
 import argparse
 import dataclasses
-import json
 import time
 from pathlib import Path
 from urllib.parse import urlparse
 
 import numpy as np
 
-from benchmarks.common import RESULTS, keep, machine, side_by_side, table
+from benchmarks.common import keep_entry, machine, side_by_side, table
 from benchmarks.gallery import training_of
 from urlseq import LearnedCopy, Task, Training, copy_function
 from urlseq.evaluation import decode_all
@@ -56,14 +55,13 @@ def round_weights(copy: LearnedCopy, task: Task) -> int:
 
 
 def main(quick: bool = False, names: list[str] | None = None) -> None:
-    path, rows = RESULTS / "shipped.json", []
+    rows = []
     for name, result in side_by_side(train, names or (["dates_in_hex"] if quick else TABLE), quick):
         rows.append([name, *(result[key] for key in ("weights", "minutes", "count", "exact", "trusted", "trusted_wrong",
                                                      "changed_by_rounding"))])  # fmt: skip
         print(rows[-1], flush=True)
-        if not quick:  # loaded only now: another run may have kept a copy meanwhile
-            known = json.loads(path.read_text())["result"] if path.exists() else {}
-            keep("shipped", known | {name: result})
+        if not quick:
+            keep_entry("shipped", name, result)
     head = ["", "weights", "minutes of a core", "held out", "exact", "trusted", "trusted_wrong", "changed by rounding"]
     print(machine(), table(head, rows), sep="\n\n")
 

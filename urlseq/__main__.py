@@ -196,9 +196,9 @@ def copy_command(arguments: argparse.Namespace) -> None:
     from urlseq.gallery import GALLERY
     from urlseq.task import Task
 
-    named, longest = function_named(arguments.function), arguments.max_input_bytes or 128
-    both = (None, named) if arguments.inverse else (named, None)
-    task, settings = Task(both[0], arguments.inputs, both[1], longest), {}
+    named, inverse = function_named(arguments.function), arguments.inverse
+    longest, settings = arguments.max_input_bytes or 128, {}
+    task = Task(None if inverse else named, arguments.inputs, named if inverse else None, longest)
     entry = next((entry for entry in GALLERY.values() if name_of(entry.task.target) == name_of(task.target)), None)
     if entry and not arguments.inputs:
         settings = {name: entry.training[name] for name in ("batch_size", "learning_rate")}

@@ -168,7 +168,7 @@ def before_end(matrix: np.ndarray) -> np.ndarray:
     return np.logical_and.accumulate((matrix != EOS) & (matrix != PADDING), axis=1)
 
 
-def decoded(data: np.ndarray | pa.Buffer, lengths: np.ndarray) -> list[str]:
+def decoded(data: np.ndarray | bytes, lengths: np.ndarray) -> list[str]:
     """Texts of so many bytes each, which follow each other in `data`."""
     offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
@@ -198,9 +198,8 @@ def to_answers(matrix: np.ndarray, reverse_output: bool = False) -> list[str]:
     inside = before_end(matrix)
     if reverse_output:
         matrix = reversed_rows(matrix, inside.sum(axis=1))
-    data = matrix[inside]
     lengths = np.where(inside, JSON_LENGTHS[matrix], 0).sum(axis=1)
-    return decoded(np.frombuffer(b"".join([JSON_OF_BYTE[byte] for byte in data.tolist()]), np.uint8), lengths)
+    return decoded(b"".join([JSON_OF_BYTE[byte] for byte in matrix[inside].tolist()]), lengths)
 
 
 def reversed_rows(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -233,10 +232,9 @@ def make_batch(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What `fit` takes of one batch: `({"encoder_input", "decoder_input"}, target)`, int32. Answers are JSON."""
     matrices = features(inputs, written(answers, reverse_output))
-    padded = {name: pad(matrices[name], extra_steps).astype(np.int32)
-              for name in ("encoder_input", "decoder_input", "target")}  # fmt: skip
-    target = padded.pop("target")
-    return padded, target
+    names = ("encoder_input", "decoder_input", "target")
+    encoder_input, decoder_input, target = (pad(matrices[name], extra_steps).astype(np.int32) for name in names)
+    return {"encoder_input": encoder_input, "decoder_input": decoder_input}, target
 
 
 def batches_by_length(lengths: np.ndarray, batch_size: int = BATCH) -> list[np.ndarray]:

@@ -14,6 +14,7 @@ from urlseq.samplers.url_grammar import (
     LOWER,
     STRUCTURE,
     WIDE_MARKS,
+    insert_anywhere,
     symbol,
 )
 
@@ -63,12 +64,9 @@ def add_blanks(rng: random.Random, text: str) -> str:
 
 def scatter(rng: random.Random, text: str) -> str:
     """One to twenty characters inserted anywhere, one by one: such as `urlparse` drops, quotes, blanks, wide marks."""
-    characters = list(text)
     kinds = ["\t\n\r", "\t\n\r", rng.choice("\t\n\r"), '"\\', "\"\\'", " ", DECEPTIVE, WIDE_MARKS]
     inserted = rng.choice(kinds)
-    for _ in range(rng.choice([1, 2, 3, 4, 6, 8, 12, 16, 20])):
-        characters.insert(rng.randint(0, len(characters)), rng.choice(inserted))
-    return "".join(characters)
+    return insert_anywhere(rng, text, lambda rng: rng.choice(inserted), rng.choice([1, 2, 3, 4, 6, 8, 12, 16, 20]))
 
 
 def wrap(rng: random.Random, text: str) -> str:

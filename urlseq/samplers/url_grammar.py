@@ -80,12 +80,17 @@ def ipv6_with_slip(rng: random.Random) -> str:
     return f"[{address[:position]}{change}{address[end:]}]"
 
 
+def insert_anywhere(rng: random.Random, text: str, character: Sampler, count: int) -> str:
+    """The text with `count` characters of a sampler inserted, one by one, anywhere."""
+    characters = list(text)
+    for _ in range(count):
+        characters.insert(rng.randint(0, len(characters)), character(rng))
+    return "".join(characters)
+
+
 def wide_host(rng: random.Random) -> str:
     """A host of Chinese, Japanese or Korean characters, or of others, with up to four marks that may be deceptive."""
-    characters = list(symbol("wide name")(rng))
-    for _ in range(rng.choice([0, 1, 1, 1, 2, 2, 4])):
-        characters.insert(rng.randint(0, len(characters)), symbol("wide mark")(rng))
-    return "".join(characters)
+    return insert_anywhere(rng, symbol("wide name")(rng), symbol("wide mark"), rng.choice([0, 1, 1, 1, 2, 2, 4]))
 
 
 def quoted(rng: random.Random, text: str) -> str:

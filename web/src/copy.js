@@ -38,7 +38,7 @@ export function answerBytes(answer) {
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // by default, it would leave a first U+FEFF out
 
 /**
- * The `bytes` of an answer's JSON text, and the `steps` at which the network wrote each, all bytes of an escape at one,
+ * An answer's JSON `text`, its `bytes`, and the `steps` at which the network wrote each, all bytes of an escape at one,
  * and EOS.
  */
 export function jsonBytes(answer, encoding) {
@@ -50,11 +50,12 @@ export function jsonBytes(answer, encoding) {
     const bytes = text === undefined ? [written[step]] : [...new TextEncoder().encode(text)];
     return bytes.map((byte) => ({ byte, step }));
   });
-  return { bytes: Uint8Array.from(found, ({ byte }) => byte), steps: [...found.map(({ step }) => step), written.length] };
+  const bytes = Uint8Array.from(found, ({ byte }) => byte);
+  return { text: decoder.decode(bytes), bytes, steps: [...found.map(({ step }) => step), written.length] };
 }
 
 export function answerText(answer, encoding) {
-  return decoder.decode(jsonBytes(answer, encoding).bytes);
+  return jsonBytes(answer, encoding).text;
 }
 
 /** The rows of attention, of `width` weights each, of these steps; zeros for one that an answer was cut before. */

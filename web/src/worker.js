@@ -4,7 +4,7 @@
 
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 
-import { answerText, attentionRows, characterSpans, jsonBytes, toTokens } from "./copy.js";
+import { attentionRows, characterSpans, jsonBytes, toTokens } from "./copy.js";
 import * as litert from "./litert.js";
 import * as tensorflow from "./tensorflow.js";
 
@@ -57,18 +57,19 @@ function fail(error, question) {
 
 /** All that the page shows of the answer to a question. */
 async function predict(question) {
-  const { text, engine } = question;
-  const { answer, encoding } = await engineOf(question);
+  const { name, text, engine } = question;
+  const { answer } = await engineOf(question);
   const before = performance.now();
   const record = await answer(text);
   const milliseconds = performance.now() - before;
-  const { bytes, steps } = jsonBytes(record.answer, encoding);
+  const { encoding } = (await copyNamed(name)).manifest;
+  const json = jsonBytes(record.answer, encoding);
   return {
-    text: answerText(record.answer, encoding),
-    characters: characterSpans(bytes),
+    text: json.text,
+    characters: characterSpans(json.bytes),
     confidence: record.confidence,
     ended: record.ended,
-    attention: attentionRows(record.attention, record.width, steps),
+    attention: attentionRows(record.attention, record.width, json.steps),
     width: record.width,
     milliseconds,
     engine: engine === "litert" ? "LiteRT" : `TensorFlow.js, ${backend === "wasm" ? "WebAssembly" : "plain JavaScript"}`,
@@ -106,11 +107,11 @@ async function open(name) {
     tensorflow: async () => {
       backend ??= await tensorflow.start();
       const model = await tensorflow.open(manifest, load);
-      return { answer: async (text) => (await model.answer([toTokens(text)]))[0], encoding: manifest.encoding };
+      return { answer: async (text) => (await model.answer([toTokens(text)]))[0] };
     },
     litert: async () => {
       await litert.start(base);
-      return { ...(await litert.open(manifest, load)), encoding: manifest.encoding };
+      return litert.open(manifest, load);
     },
   };
   const running = {};
