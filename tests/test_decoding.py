@@ -1,3 +1,4 @@
+import math
 import random
 
 import keras
@@ -8,7 +9,7 @@ from conftest import quoting_model, random_model, words_of
 
 from urlseq import load
 from urlseq.decoding import Decoded, Decoder, slow_greedy
-from urlseq.evaluation import decode_all, smallest_probability
+from urlseq.evaluation import decode_all, probability_of
 from urlseq.graph import Graph
 from urlseq.inverse import BeamSearch
 from urlseq.model import Architecture, build_model, exact_match
@@ -131,7 +132,7 @@ def test_answers_of_shipped_copies_are_greedy_by_the_whole_model(name):
     model_inputs, target = make_batch([inputs[row] for row in rows], [found.answers[row] for row in rows])
     logits = copy.model.predict_on_batch(model_inputs)
     assert np.asarray(exact_match(target, logits)).all()
-    np.testing.assert_allclose(found.confidence[rows], smallest_probability(target, logits), atol=1e-3)
+    np.testing.assert_allclose(found.confidence[rows], probability_of(target, logits), atol=1e-3)
 
 
 def test_rows_do_not_depend_on_their_neighbours(random_tiny, answers_of_a_random_model):
@@ -187,11 +188,11 @@ def written_bytes(model, text: str, max_answer_bytes: int) -> tuple[list[int], l
     return written[1:], probabilities
 
 
-def test_confidence_is_the_smallest_probability_along_the_answer(random_tiny, answers_of_a_random_model):
+def test_confidence_is_the_probability_of_the_whole_answer(random_tiny, answers_of_a_random_model):
     inputs, together = answers_of_a_random_model
     for row in range(0, len(inputs), 4):
         written, probabilities = written_bytes(random_tiny, inputs[row], MAX_ANSWER_BYTES)
-        assert together.confidence[row] == pytest.approx(min(probabilities), abs=1e-4)
+        assert together.confidence[row] == pytest.approx(math.prod(probabilities), abs=1e-4)
         assert together.ended[row] == (written[-1] in (EOS, PADDING))
     assert np.ptp(together.confidence) > 0.01
 

@@ -18,7 +18,7 @@ from urlseq.evaluation import (
     judge,
     parse,
     percent,
-    smallest_probability,
+    probability_of,
     threshold_for,
 )
 from urlseq.functions import answers
@@ -162,11 +162,11 @@ def test_comparing_nothing(random_tiny):
     assert (found.answers, len(found.confidence), len(found.ended)) == ([], 0, 0)
 
 
-def test_the_smallest_probability_skips_padding():
+def test_the_probability_of_an_answer_skips_padding():
     target = np.array([[1, 2, 0], [2, 1, 3]])
     logits = np.log(np.array([[[0.1, 0.6, 0.2, 0.1], [0.1, 0.1, 0.5, 0.3], [0.01, 0.9, 0.05, 0.04]],
                               [[0.1, 0.1, 0.7, 0.1], [0.1, 0.8, 0.05, 0.05], [0.2, 0.2, 0.4, 0.2]]]))  # fmt: skip
-    np.testing.assert_allclose(smallest_probability(target, logits + 5), [0.5, 0.2])
+    np.testing.assert_allclose(probability_of(target, logits + 5), [0.6 * 0.5, 0.7 * 0.8 * 0.2])
 
 
 def test_an_untrained_copy_is_not_exact():

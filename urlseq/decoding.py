@@ -33,9 +33,9 @@ def slow_greedy(model: keras.Model, text: str, max_answer_bytes: int, reverse_ou
 class Decoded:
     """Answers in the order of their inputs.
 
-    `confidence` is the smallest probability of any byte along the answer, EOS included. `ended` is false where
-    the limit cut the answer. `attention`, if asked for, is the mean of all heads: a row for each byte of the answer
-    and its EOS, and a column for each byte of the input and its EOS.
+    `confidence` is the probability of the whole answer, EOS included. `ended` is false where the limit cut the
+    answer. `attention`, if asked for, is the mean of all heads: a row for each byte of the answer and its EOS, and a
+    column for each byte of the input and its EOS.
     """
 
     answers: list[str]

@@ -22,8 +22,8 @@ LARGEST_RISK = 0.05
 class Prediction:
     """A copy's answer to one input. `trusted` is false where `reason` tells why not to rely on the value.
 
-    `value` is the JSON value of `text`, None where that is no JSON. `confidence` is the smallest probability of any
-    byte along the answer.
+    `value` is the JSON value of `text`, None where that is no JSON. `confidence` is the probability of the whole
+    answer: the product of those of its bytes.
     """
 
     value: object
@@ -110,19 +110,19 @@ def compare(model: keras.Model, decoder: Decoder, examples: Examples) -> Decoded
         batch = examples.rows(rows)
         model_inputs, target = batch.batch()
         logits = model.predict_on_batch(model_inputs)
-        found.confidence[rows] = smallest_probability(target, logits)
+        found.confidence[rows] = probability_of(target, logits)
         missed.extend(rows[np.asarray(exact_match(target, logits)) == 0])
     if missed:
         found.put(missed, decode_all(decoder, examples.rows(missed).inputs))
     return found
 
 
-def smallest_probability(target: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """The smallest probability of any byte of each target [batch, out], its EOS included: [batch]."""
+def probability_of(target: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """The probability of each whole target [batch, out], its EOS included: [batch]."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     chosen = np.take_along_axis(shifted, target[..., None], axis=-1)[..., 0]
     logarithms = chosen - np.log(np.exp(shifted).sum(axis=-1))
-    return np.exp(np.where(target != PADDING, logarithms, 0).min(axis=1))
+    return np.exp(np.where(target != PADDING, logarithms, 0).sum(axis=1))
 
 
 def judge(inputs: Sequence[str], decoded: Decoded, threshold: float, bytes_seen: np.ndarray) -> list[Prediction]:

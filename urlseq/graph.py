@@ -44,8 +44,8 @@ class Graph(tf.Module):
     def decode(self, tokens, max_answer_bytes=None, attention: bool = False, stride: int = 1) -> dict[str, tf.Tensor]:
         """Greedy answers to inputs [batch, time], int32: bytes, EOS, padding.
 
-        Returns `answer`, int32 [batch, steps], bytes and EOS; `confidence`, float32 [batch], the smallest
-        probability along the answer; `ended`, int32 [batch], 0 where the limit cut it; and, if asked for,
+        Returns `answer`, int32 [batch, steps], bytes and EOS; `confidence`, float32 [batch], the probability of
+        the whole answer; `ended`, int32 [batch], 0 where the limit cut it; and, if asked for,
         `attention`, the mean of all heads, float32 [batch, steps, time]. Steps: as many as the longest answer takes,
         or, where the input's shape is static, the limit. Each iteration of a loop makes `stride` steps: in
         TensorFlow.js, an iteration costs by itself.
@@ -88,7 +88,7 @@ class Graph(tf.Module):
         probability = tf.where(tf.equal(answer, PADDING), 1.0, written[:, :, 1])
         found = {
             "answer": answer,
-            "confidence": tf.reduce_min(probability, axis=1),
+            "confidence": tf.reduce_prod(probability, axis=1),
             "ended": tf.reduce_max(tf.cast(tf.equal(answer, EOS), tf.int32), axis=1),  # LiteRT.js has no booleans
         }
         if attention_time is not None:

@@ -37,8 +37,8 @@ class CopiedFunction(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadab
     """Answers each text of `inputCol`, in further columns, all of them null where the text is:
 
     - `outputCol`: the answer as JSON; null where the text can't be an input, such as one that is too long;
-    - `outputCol` with `_confidence`, `_trusted`, `_reason` appended, or the names given: the smallest probability
-      along the answer, whether the copy trusts it, and if not, why ("" where it does);
+    - `outputCol` with `_confidence`, `_trusted`, `_reason` appended, or the names given: the probability of the
+      whole answer, whether the copy trusts it, and if not, why ("" where it does);
     - `embeddingCol`, where it is named: the encoder's states, as of `LearnedCopy.embed`.
 
     With `fallback` the real function answers what the copy does not trust, and what can't be an input; `trusted` and
