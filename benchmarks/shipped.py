@@ -47,11 +47,18 @@ def round_weights(copy: LearnedCopy, task: Task) -> int:
     if task.function is urlparse:
         inputs += [url for url in registry_urls() if not copy.invalid_reason(url)]
     exact, answers = copy.model.get_weights(), decode_all(copy.decoder, inputs).answers
-    copy.set_weights([weights.astype(np.float16).astype(np.float32) for weights in exact])
+    copy.set_weights([rounded(weights) for weights in exact])
     changed = sum(map(str.__ne__, answers, decode_all(copy.decoder, inputs).answers))
     if changed:
         copy.set_weights(exact)
     return changed
+
+
+def rounded(weights: np.ndarray, bits: int = 10) -> np.ndarray:
+    """The weights as 16-bit floats, of whose mantissa only so many bits of 10 are used: a file of them packs better."""
+    unused = 10 - bits
+    halves = weights.astype(np.float16).view(np.uint16) + np.uint16((1 << unused) >> 1)
+    return (halves >> unused << unused).view(np.float16).astype(np.float32)
 
 
 def main(quick: bool = False, names: list[str] | None = None) -> None:

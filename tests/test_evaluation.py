@@ -102,8 +102,8 @@ def test_the_threshold_is_the_lowest_that_keeps_the_risk_or_else_the_one_of_leas
 
 
 def test_few_answers_prove_nothing_and_more_of_them_the_more():
-    bounds = [threshold_for(np.ones(count), np.ones(count, bool), 0.001)[1] for count in (0, 58, 59, 2994, 2995)]
-    assert bounds == [None, None, pytest.approx(0.0495, abs=1e-4), *[pytest.approx(0.001, abs=1e-6)] * 2]
+    bounds = [threshold_for(np.ones(count), np.ones(count, bool), 0.001)[1] for count in (0, 297, 298, 2994, 2995)]
+    assert bounds == [None, None, pytest.approx(0.01, abs=1e-4), *[pytest.approx(0.001, abs=1e-6)] * 2]
     assert bounds[3] > 0.001 > bounds[4]
 
 

@@ -16,7 +16,7 @@ import urlseq.export.saved_model
 from urlseq import load
 from urlseq.decoding import Decoded
 from urlseq.errors import ExportError, InvalidSetting
-from urlseq.export import check, example_inputs, export, sha256
+from urlseq.export import check, export, sha256
 from urlseq.export.browser import Signature, litert_answers, tensorflowjs_answers, tensorflowjs_converter
 from urlseq.export.saved_model import saved_model_answers
 from urlseq.graph import Graph
@@ -40,6 +40,7 @@ def exported(dates, tmp_path_factory):
 def test_every_form_is_there_with_its_hash_and_was_checked(exported):
     manifest = json.loads((exported / "manifest.json").read_text())
     assert manifest["format"] == 3 and manifest["checked"]["inputs"] == 200
+    assert len(manifest["examples"]) == 4 and set(manifest["examples"]) < set(load("dates_in_hex").examples)
     assert manifest["function"] == "urlseq.gallery.my_date_format" and manifest["inverse"]
     assert (manifest["max_input_bytes"], manifest["max_answer_bytes"]) == (40, 36)
     assert manifest["litert"]["signatures"] == [{"name": "tokens_48", "length": 48, "max_answer_bytes": 36}]
@@ -83,7 +84,7 @@ def test_an_empty_batch_is_served(exported):
 
 
 def test_trust_is_the_copys_trust(exported, dates):
-    inputs = example_inputs(dates, 60) + ["Friday, 99 May 7ce, 7:05", "Monday", "?", "9"]
+    inputs = dates.examples[:60] + ["Friday, 99 May 7ce, 7:05", "Monday", "?", "9"]
     judge = copy_of(dates.model, dates.card, None)  # without the function, confidence alone decides about trust
     served = tf.saved_model.load(str(exported / "saved_model")).signatures["serving_default"](text=tf.constant(inputs))
     assert served["trusted"].numpy().tolist() == [prediction.trusted for prediction in judge.predict(inputs)]
@@ -182,9 +183,9 @@ def test_an_old_export_is_replaced_and_other_folders_are_not_touched(exported, d
     assert not (folder / "left_over").exists()
 
 
-def test_a_function_that_is_not_known_needs_inputs(dates, tmp_path):
-    unknown = copy_of(dates.model, dates.card | {"task": dates.card["task"] | {"function": "my.own"}}, None)
-    with pytest.raises(InvalidSetting, match="give `inputs`"):
+def test_without_examples_in_the_card_inputs_are_needed(dates, tmp_path):
+    unknown = copy_of(dates.model, dates.card | {"examples": {}}, None)
+    with pytest.raises(InvalidSetting, match="keeps no held-out inputs: give some"):
         export(unknown, tmp_path / "unknown")
     with pytest.raises(InvalidSetting, match="None of the inputs"):
         export(unknown, tmp_path / "unknown", inputs=["x" * 999])

@@ -1,7 +1,13 @@
+import argparse
+import functools
 import html
+import io
 import json
 import math
+import operator
 import random
+import re
+import warnings
 from collections import namedtuple
 from urllib.parse import urlparse
 
@@ -10,9 +16,21 @@ from conftest import TEXT, words
 from hypothesis import given
 from hypothesis import strategies as st
 
+from urlseq import functions
 from urlseq.__main__ import function_named
-from urlseq.errors import NoFunction, NoKnownInverse, UnfitFunction
-from urlseq.functions import Inverse, answer, answers, from_json, name_of, to_json
+from urlseq.errors import NoFunction, NoKnownInverse, UnfitFunction, WrongType
+from urlseq.functions import (
+    Inverse,
+    answer,
+    answers,
+    answers_elsewhere,
+    changed_answer,
+    check_callable,
+    from_json,
+    name_of,
+    to_json,
+    warn_of_values,
+)
 from urlseq.sampling import LabelledInput
 
 Point = namedtuple("Point", "x y")
@@ -47,6 +65,40 @@ def test_urlparse_errors_are_answers():
     assert answers(urlparse, ["http://[", "a"]) == ['{"error":"ValueError"}', '["","","a","","",""]']
 
 
+def test_leaving_the_program_is_an_answer(capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--n", type=int)
+    found = answers(lambda text: vars(parser.parse_args(text.split())), ["--n 3", "--n x"])
+    assert found == ['{"n":3}', '{"error":"SystemExit"}']
+
+
+@pytest.mark.parametrize("error", [TimeoutError("late"), MemoryError(), ConnectionResetError(), OSError(28, "full")])
+def test_an_error_of_the_world_is_asked_again_and_then_told_but_never_an_answer(monkeypatch, error):
+    monkeypatch.setattr(functions, "WAITS", (0, 0))
+    asked = []
+
+    def fails(times):
+        def function(text):
+            asked.append(text)
+            if len(asked) <= times:
+                raise error
+            return text
+
+        asked.clear()
+        return function
+
+    assert answer(fails(2), "the input") == '"the input"'
+    with pytest.raises(UnfitFunction, match=rf"\('the input'\) raises {type(error).__name__} again.*return something"):
+        answer(fails(3), "the input")
+
+
+def test_an_error_of_a_value_is_the_functions_even_if_it_is_one_of_the_world_as_well():
+    def unsupported(text):
+        raise io.UnsupportedOperation(text)
+
+    assert answer(unsupported, "a") == '{"error":"UnsupportedOperation"}'
+
+
 def test_interruption_is_no_answer():
     def interrupted(text):
         raise KeyboardInterrupt
@@ -55,7 +107,18 @@ def test_interruption_is_no_answer():
         answer(interrupted, "a")
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, {1, 2}, b"bytes", "half \ud83d", ["deep", {"er": object()}]])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(10**5000, id="too many digits"),
+        math.nan,
+        math.inf,
+        {1, 2},
+        b"bytes",
+        "half \ud83d",
+        ["deep", {"er": object()}],
+    ],
+)
 def test_what_json_cannot_hold_is_refused_with_the_input(value):
     def unfit(text):
         return value
@@ -72,6 +135,95 @@ def test_values_that_hold_themselves_are_refused():
 
     with pytest.raises(UnfitFunction):
         answer(endless, "a")
+
+
+# ---------------------------------------------------------------- what can be called, and answers the same elsewhere
+
+
+@pytest.mark.parametrize("function", [urlparse, hex, str.upper, functools.cache(len), dict, lambda text, base=10: text,
+                                      functools.partial(int, base=2), math.gcd])  # fmt: skip
+def test_what_can_be_called_with_one_text_passes(function):
+    check_callable(function)
+
+
+def test_a_decorator_may_give_further_arguments():
+    def with_ten(function):
+        return functools.wraps(function)(lambda text: function(text, 10))
+
+    check_callable(with_ten(lambda text, base: int(text, base)))
+
+
+@pytest.mark.parametrize(("function", "message"), [
+    ("upper", "A function is needed"), (None, "A function is needed"),
+    (operator.add, r"add does not take one text alone \(missing.*Wrap it.*lambda text: .*add\(text, ...\)"),
+    (Point, "Point does not take one text alone"), (lambda: 1, "take one text alone.*too many"),
+])  # fmt: skip
+def test_what_does_not_take_one_text_is_told_how_to_be_wrapped(function, message):
+    with pytest.raises(WrongType, match=message):
+        check_callable(function)
+
+
+BY_HASH = """
+def letters(text):
+    print(text)
+    return list(set(text))
+
+def set_up(text):
+    return READY
+"""
+
+
+@pytest.fixture
+def by_hash(tmp_path, monkeypatch):
+    """A function of a module, whose answers depend on the hashes of text."""
+    (tmp_path / "mine_by_hash.py").write_text(BY_HASH)
+    monkeypatch.syspath_prepend(tmp_path)
+    return function_named("mine_by_hash.letters")
+
+
+def test_an_answer_that_depends_on_hashes_is_named(by_hash):
+    inputs = ["a", "abcdefgh", "b"]
+    changed = changed_answer(by_hash, inputs, answers(by_hash, inputs))
+    assert re.match(r"mine_by_hash.letters gives \[.*\] and \[.*\] for 'abcdefgh'. .*sort what", changed)
+    assert changed_answer(Inverse(by_hash), ["[]"], ['""']) == ""
+    assert "inverse of mine_by_hash.letters gives" in changed_answer(Inverse(by_hash), ["x"], ['"abcdefgh"'])
+
+
+def test_what_is_not_found_in_another_process_or_hangs_there_is_asked_here_alone(by_hash, monkeypatch):
+    assert answers_elsewhere(urlparse, ["a:b"]) == answers(urlparse, ["a:b"])
+    assert answers_elsewhere(lambda text: text, ["a"]) is answers_elsewhere(by_hash, ["a"], seconds=0) is None
+    monkeypatch.setenv(functions.ASKED, "1")
+    assert answers_elsewhere(by_hash, ["a"]) is None
+
+
+def test_an_error_elsewhere_is_no_other_answer(by_hash, monkeypatch):
+    monkeypatch.setattr("mine_by_hash.READY", True, raising=False)
+    function = function_named("mine_by_hash.set_up")
+    assert answers_elsewhere(function, ["a"]) == ['{"error":"NameError"}']
+    assert changed_answer(function, ["a"], ["true"]) == ""
+    assert "set_up gives false and true for 'a'" in changed_answer(function, ["a"], ["false"])
+
+
+def test_a_function_that_can_not_be_asked_again_is_told(monkeypatch):
+    def offline(text):
+        raise OSError
+
+    monkeypatch.setattr(functions, "WAITS", ())
+    assert "raises OSError again and again" in changed_answer(offline, ["a"], ['"monday"'])
+
+
+@pytest.mark.parametrize("value", [{1: "a", "1": "b"}, [{None: (1, 2)}]])
+def test_values_that_json_brings_back_changed_are_named_once(value):
+    with pytest.warns(UserWarning, match="the keys of a dictionary are text") as caught:
+        warn_of_values(lambda text: value, ["a", "b"])
+    assert len(caught) == 1
+
+
+def test_tuples_come_back_as_lists_without_a_word():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_values(lambda text: {text: (Point(1, 2), [text])}, ["a"])
+        warn_of_values(int, ["no number"])
 
 
 @pytest.mark.parametrize(("function", "name"), [(urlparse, "urllib.parse.urlparse"), (hex, "hex"),

@@ -2,12 +2,14 @@ import json
 
 import keras
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from conftest import untrained_copy, words_of
 from test_learn import FRESH
 
 from urlseq.decoding import Decoded
-from urlseq.errors import InvalidInput, NoFunction, UnfitFunction
+from urlseq.errors import InvalidInput, NoFunction, UnfitFunction, WrongType
 from urlseq.evaluation import Prediction, error_bound
 from urlseq.learned import LearnedCopy
 from urlseq.task import Examples
@@ -58,6 +60,23 @@ def test_a_tuple_and_a_generator_are_lists_of_inputs(unlearned):
     assert unlearned(iter("ab"), fallback=True) == unlearned(["a", "b"], fallback=True)
     assert unlearned.evaluate(iter("ab")).counts == unlearned.evaluate(["a", "b"]).counts
     np.testing.assert_array_equal(unlearned.embed(iter("ab")), unlearned.embed(["a", "b"]))
+
+
+def test_texts_of_numpy_arrow_and_pandas_are_inputs(unlearned):
+    expected = unlearned(["a", "b"])
+    for inputs in (np.array(["a", "b"]), pa.array(["a", "b"]), list(pa.array(["a", "b"])), pd.Series(["a", "b"])):
+        assert unlearned(inputs) == expected
+    assert unlearned(np.str_("a")) == unlearned(pa.scalar("a")) == expected[0]
+
+
+@pytest.mark.parametrize("call", ["__call__", "predict", "predict_all", "evaluate", "embed"])
+@pytest.mark.parametrize(
+    "inputs", [pd.DataFrame({"url": ["a"]}), {"url": "a"}, np.array([1, 2]), b"ab", 5, None, ["a", None]]
+)
+def test_what_holds_no_texts_is_told_in_one_line(unlearned, call, inputs):
+    with pytest.raises(WrongType, match="needed, not|give one column|An input has to be text, but there is") as caught:
+        getattr(unlearned, call)(inputs)
+    assert "\n" not in str(caught.value) or isinstance(inputs, pd.DataFrame)
 
 
 @pytest.mark.parametrize("kind", INVALID)

@@ -93,7 +93,7 @@ def test_evaluate_imports_no_function_that_a_card_names(capsys, tmp_path):
         (["copy", "str.upper", "--until", "99.9"], "above 0 and below 1"),
         (["copy", "no.such.function"], "no function named"),
         (["copy", "html.escape", "--inputs", "missing.txt", "--folder", "copy"], "missing.txt"),
-        (["copy", "os.getcwd", "--folder", "copy"], "raises on each"),
+        (["copy", "os.getcwd", "--folder", "copy"], "does not take one text alone"),
     ],
 )
 def test_one_clear_line_says_what_is_wrong(capsys, tmp_path, monkeypatch, words, part):

@@ -210,7 +210,7 @@ def test_a_broken_version_never_appears(untrained, tmp_path, monkeypatch):
 
 
 def test_inputs_to_check_with_are_needed(untrained, tmp_path):
-    with pytest.raises(InvalidSetting, match="give `inputs`"):
+    with pytest.raises(InvalidSetting, match="keeps no held-out inputs: give some"):
         serving.add_version(untrained, tmp_path / "upper")
     with pytest.raises(InvalidSetting, match="None of the inputs"):
         serving.add_version(untrained, tmp_path / "upper", ["x" * 99])

@@ -1,9 +1,11 @@
 import gzip
 import importlib.util
+import itertools
 import random
 from urllib.parse import urlsplit
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -42,6 +44,24 @@ def parquet(tmp_path):
 
 @pytest.mark.parametrize("inputs", [TEXTS, tuple(TEXTS), pa.array(TEXTS), pa.chunked_array([TEXTS[:2], TEXTS[2:]])])
 def test_sequences_are_drawn_from(inputs):
+    assert drawn(inputs) == set(TEXTS)
+
+
+@pytest.mark.parametrize(("inputs", "error", "message"), [
+    (pd.DataFrame({"url": TEXTS}), WrongType, r"A DataFrame is no list of texts: give one column, .* table\['url'\]"),
+    (pa.table({"url": TEXTS}), WrongType, "A Table is no list of texts"),
+    ({"url": TEXTS}, WrongType, r"A dict is no list of texts.*list\(values\)"),
+    (5, WrongType, "A text, or a list of texts, is needed, not 5"),
+    (itertools.repeat("a"), InvalidSetting, "A repeat gave more than 1,000,000 inputs: give a list"),
+])  # fmt: skip
+def test_what_is_no_list_of_texts_is_told_with_the_way_out(inputs, error, message):
+    with pytest.raises(error, match=message):
+        sampler_of(inputs)
+
+
+@pytest.mark.parametrize("inputs", [pd.Series(TEXTS), np.array(TEXTS), np.array(TEXTS, object), list(pa.array(TEXTS)),
+                                    dict.fromkeys(TEXTS).keys(), iter(TEXTS)])  # fmt: skip
+def test_other_lists_of_texts_are_taken(inputs):
     assert drawn(inputs) == set(TEXTS)
 
 
@@ -177,10 +197,10 @@ def test_an_input_keeps_its_answer():
 
 
 @pytest.mark.parametrize("held_out", [True, False])
-def test_too_few_inputs_are_refused_with_an_example(held_out):
+def test_a_sampler_of_too_few_inputs_is_refused_with_an_example(held_out):
     other_side = next(f"text {n}" for n in range(1000) if is_held_out(f"text {n}") != held_out)
     with pytest.raises(InvalidSetting, match=f"Hardly any input is.*'{other_side}'"):
-        draw(sampler_of([other_side]), random.Random(0), 1, held_out, max_input_bytes=100)
+        draw(lambda rng: other_side, random.Random(0), 1, held_out, max_input_bytes=100)
 
 
 def test_a_limit_that_no_input_keeps_is_told():

@@ -6,18 +6,32 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlparse
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import spark_support
 
 from benchmarks.common import ARCHIVE_COLUMNS, write_archive
 from urlseq import tables
-from urlseq.errors import MissingColumns, MissingSource, NoJava, PrivateSource, Unreachable
+from urlseq.errors import (
+    BadSource,
+    InvalidSetting,
+    MissingColumns,
+    MissingSource,
+    NoJava,
+    PrivateSource,
+    Unreachable,
+    WrongColumns,
+    WrongType,
+)
 from urlseq.functions import answer
 
 pytest.importorskip("pyspark")
@@ -128,6 +142,67 @@ def test_a_training_table_is_mixed_labelled_and_the_same_again(session, tmp_path
     assert all(text.answer == answer(urlparse, str(text)) for text in drawn[:100])
 
 
+def test_tables_of_other_programs_are_read_and_written(session, tmp_path, monkeypatch):
+    """Nanoseconds, names in another case or with dots and brackets, of columns and of folders, and hidden files."""
+    columns = {"URL": ["a", "b", None], "page.url[0]": ["c", "d", "d"], "raw": [b"e"] * 3,
+               "fetched": pa.array([1, 2, 3], pa.timestamp("ns"))}  # fmt: skip
+    folder = tmp_path / "run 12:30 [1]{a}*" / "crawl=X"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table(columns), folder / "part-0.parquet")
+    for name in ("._part-0.parquet", "_part-1.parquet"):
+        (folder / name).write_bytes(b"\0\5\x16\7" * 1024)
+    monkeypatch.chdir(tmp_path)  # Java stays where it was
+    shutil.copytree(folder.parent, "of/data")
+    with pytest.raises(BadSource, match="Spark reads no file with a colon in its name, and no pattern beside"):
+        spark.read_table(session, f"{tmp_path}/r*")
+    for path in (folder.parent.name, folder.parent, "of/data", f"{tmp_path}/of/d[a]t*"):
+        frame = spark.read_table(session, path, ["url", "page.url[0]", "raw", "crawl"])
+        assert [tuple(row) for row in frame.select("url").collect()] == [("a",), ("b",), (None,)]
+    assert spark.read_table(session, f"{folder.parent.name}/crawl=X", None).columns == [*columns, "crawl"]
+    written = spark.write_training_table(frame, "of 12:30 [1]", len, column="Page.url[0]", files=1)
+    found = tables.read_column(written, "Page.url[0]"), tables.read_column(written, "answer")
+    assert [sorted(values) for values in found] == [["c", "d"], ["1", "1"]]
+    for use in (spark.with_answers, lambda *words: spark.write_training_table(frame, "never", len, column="raw")):
+        with pytest.raises(WrongColumns, match=r"'raw' is of type binary, .* F.col\('raw'\).cast\('string'\)"):
+            use(frame, len, "raw")
+    assert not Path("never").exists()
+
+
+def test_damaged_files_and_streams_are_told_in_one_line(session, tmp_path):
+    (tmp_path / "part.parquet").write_bytes(b"PAR1 and so on" * 99)
+    with pytest.raises(BadSource, match=f"A file of {tmp_path} is damaged, or no parquet") as caught:
+        spark.read_table(session, tmp_path)
+    assert "\n" not in str(caught.value)
+    stream = session.readStream.schema("url string").parquet(str(tmp_path))
+    assert spark.with_answers(stream, len).isStreaming
+    with pytest.raises(WrongColumns, match="A stream has no end.*foreachBatch"):
+        spark.write_training_table(stream, tmp_path / "table")
+
+
+def test_a_session_without_what_is_needed_is_told_in_one_line(session):
+    session.conf.set("spark.sql.legacy.parquet.nanosAsLong", False)  # as in sessions of others
+    with tempfile.TemporaryDirectory() as folder:
+        pq.write_table(pa.table({"url": ["a"], "n": pa.array([1], pa.timestamp("ns"))}), f"{folder}/n.parquet")
+        with pytest.raises(BadSource, match=f"nanoseconds, which {folder} holds: session.conf.set.*nanosAsLong"):
+            spark.read_table(session, folder)
+    session.conf.set("spark.sql.legacy.parquet.nanosAsLong", True)
+    with pytest.raises(WrongType, match="not of Spark Connect"):  # whose sessions have no context
+        spark.ship_package(SimpleNamespace())
+
+
+@pytest.mark.parametrize("name, value, message", [
+    ("SPARK_HOME", "/opt/spark-3.5.1-bin-hadoop3", "SPARK_HOME is /opt/spark-3.5.1.*no Spark 4.*del os.environ"),
+    ("PYSPARK_SUBMIT_ARGS", "--packages a:b:1", "PYSPARK_SUBMIT_ARGS is '--packages a:b:1': it has to end with"),
+    ("SPARK_REMOTE", "sc://localhost", "Spark Connect is in use"),
+])  # fmt: skip
+def test_an_environment_for_another_spark_is_told_before_anything_starts(session, monkeypatch, name, value, message):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSetting, match=message):
+        spark.session("local[3]", s3=False)
+    monkeypatch.undo()
+    assert session.range(3).count() == 3  # it goes on
+
+
 def test_nulls_have_no_answer(session):
     frame = session.createDataFrame([("a",), (None,), ("bc",)], "url string").coalesce(1)
     assert [tuple(row) for row in spark.with_answers(frame, len).collect()] == [("a", "1"), (None, None), ("bc", "2")]
@@ -163,6 +238,16 @@ def test_java_that_is_missing_or_too_old(monkeypatch, tmp_path):
     program.chmod(0o755)
     with pytest.raises(NoJava, match="too old.*1.8.0_392"):
         spark.java_version()
+    program.write_text("#!/bin/sh\necho 'openjdk version \"25.0.3\"' >&2\n")
+    monkeypatch.setattr(session_module, "SPARK_HOME", tmp_path)
+    for found in ("Daemon", "SubjectUtil"):  # a Hadoop that does not know Java 25, and one that does
+        (tmp_path / "jars").mkdir(exist_ok=True)
+        with zipfile.ZipFile(tmp_path / "jars" / "hadoop-client-api-3.jar", "w") as jar:
+            jar.writestr(f"org/apache/hadoop/util/{found}.class", b"")
+        if found == "Daemon":
+            with pytest.raises(NoJava, match="too new for Spark 4.*25.0.3.*Java 17 or 21"):
+                spark.java_version()
+    assert spark.java_version() == 25
 
 
 def test_jars_that_are_missing_without_a_network(monkeypatch, tmp_path):
@@ -244,6 +329,8 @@ def test_somebody_elses_session_is_used_and_never_stopped(tmp_path):
     with pytest.warns(UserWarning, match="Another Spark session is active"):
         found = spark.session("local[2]", s3=False)
     assert found is theirs
+    with pytest.raises(MissingSource, match="has no S3 support.*Stop it, and .*s3=False it is used"):
+        spark.session()
     spark.stop()
     frame = theirs.createDataFrame([("a",), ("bc",)], "url string")
     assert sorted(tuple(row) for row in spark.with_answers(frame, len).collect()) == [("a", "1"), ("bc", "2")]

@@ -64,10 +64,115 @@ def test_the_texts_of_a_column(folder, tmp_path):
     assert len(urls) == 2000 and [*map(tables.host_of, urls)] == hosts
     pq.write_table(pa.table({"url": ["a", None, "b"], "number": [1, 2, 3]}), tmp_path / "part.parquet")
     assert tables.read_column(tmp_path, "url") == ["a", "b"]
-    with pytest.raises(BadSource, match=f"Column 'number' of {tmp_path} holds int64, not text"):
+    with pytest.raises(BadSource, match=f"Column 'number' of {tmp_path}/part.parquet holds int64, not text"):
         tables.read_column(tmp_path, "number")
     with pytest.raises(MissingColumns, match="no column adress; it has url, number"):
         tables.read_column(tmp_path, "adress")
+
+
+ODD_NAME = "run 12:30 [1]{a} *.x"
+TEXT_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()), pa.null()]
+
+
+def test_parts_without_row_groups_are_passed_over(tmp_path):
+    schema = pa.schema([("url", pa.string())])
+    for number in range(9):
+        pq.ParquetWriter(tmp_path / f"{number}.parquet", schema).close()
+    for read in (tables.sample, tables.TableSampler):
+        with pytest.raises(BadSource, match=f"{tmp_path}.* has no rows"):
+            read(tables.local_table(tmp_path), 9) if read is tables.sample else read(tmp_path)
+    pq.write_table(pa.table({"url": ["a", "b"]}), tmp_path / "9.parquet")
+    assert {*tables.sample(tables.local_table(tmp_path), 9, row_groups=4)["url"].to_pylist()} == {"a", "b"}
+    assert tables.TableSampler(tmp_path)(random.Random(0)) in tables.read_column(tmp_path, "url") == ["a", "b"]
+
+
+def test_text_of_any_type_is_the_same_text(tmp_path):
+    for number, kind in enumerate(TEXT_TYPES):
+        values = pa.array([None if kind == pa.null() else f"text {number}"]).cast(kind)
+        pq.write_table(pa.table({"url": values, "number": [number]}), tmp_path / f"{number}.parquet")
+    texts = {f"text {number}" for number in range(4)}
+    assert {*tables.read_column(tmp_path, "url")} == texts
+    found = tables.sample(tables.local_table(tmp_path), 99, ["url", "number"])
+    assert found.schema.types == [pa.string(), pa.int64()] and {*found["url"].to_pylist()} == {*texts, None}
+    sampler, rng = tables.TableSampler(tmp_path), random.Random(0)
+    assert {sampler(rng) for _ in range(40)} == texts
+
+
+def test_what_is_hidden_or_temporary_is_no_part_of_a_table(tmp_path):
+    folder = tmp_path / "_mine" / ODD_NAME
+    table = pa.table({"url": ["a"]})
+    for name in ("part-0.parquet", "of/part-1.PARQUET", "part-2.parq", "part-3.parquet.gzip"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, folder / name)
+    for name in ("._part-0.parquet", "_temporary/0/part-0.parquet", ".x.parquet", "_SUCCESS", "README.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"\0\5\x16\7" * 1024)
+    (folder / "empty.parquet").mkdir()
+    assert tables.read_column(folder, "url") == ["a"] * 4
+    assert len(tables.TableSampler(folder)) == 4
+
+
+def test_columns_are_found_by_their_names_whatever_those_are(tmp_path):
+    names = ["a.b", "x[0]", "`y`", ".z", "url", "URL", "Link"]
+    for part in ("0", "1"):
+        columns = {(name.lower() if part == "1" and name == "Link" else name): [name + part] for name in names}
+        pq.write_table(pa.table(columns), tmp_path / f"{part}.parquet")
+    for column, name in [*zip(names, names, strict=True), ("link", "Link"), ("LINK", "Link")]:
+        assert tables.read_column(tmp_path, column) == [name + "0", name + "1"]
+        found = tables.sample(tables.local_table(tmp_path), 9, [column])
+        assert found.column_names == [column] and {*found[column].to_pylist()} == {name + "0", name + "1"}
+        assert tables.TableSampler(tmp_path, column)(random.Random(0))[:-1] == name
+    with pytest.raises(MissingColumns, match="no column Url; it has a.b, x"):  # two columns might be meant
+        tables.read_column(tmp_path, "Url")
+
+
+@pytest.mark.parametrize(
+    "values", [pa.array([b"a"]), pa.array([1]), pa.array([["a"]]), pa.array([b"a"]).dictionary_encode()]
+)
+def test_what_is_no_text_is_named_before_anything_is_read(tmp_path, monkeypatch, values):
+    pq.write_table(pa.table({"url": ["a"]}), tmp_path / "0.parquet")
+    pq.write_table(pa.table({"url": values}), tmp_path / "1.parquet")
+    monkeypatch.setattr(tables, "read", None)
+    for read in (lambda: tables.read_column(tmp_path, "url"), lambda: tables.TableSampler(tmp_path)):
+        with pytest.raises(BadSource, match=f"'url' of {tmp_path}/1.parquet holds .*not text.*cast"):
+            read()
+
+
+def test_parts_that_do_not_fit_together_are_named(tmp_path):
+    for number, values in enumerate((["a"], [1])):
+        pq.write_table(pa.table({"url": values}), tmp_path / f"{number}.parquet")
+    with pytest.raises(BadSource, match="url has incompatible types"):
+        tables.sample(tables.local_table(tmp_path), 9)
+
+
+def test_text_that_is_no_utf8_is_named(tmp_path):
+    values = pa.array([b"a", b"\xff"], pa.binary())
+    text = pa.StringArray.from_buffers(2, *values.buffers()[1:])
+    pq.write_table(pa.table({"url": text}), tmp_path / "part.parquet")
+    for read in (lambda: tables.read_column(tmp_path, "url"), lambda: tables.TableSampler(tmp_path)(random.Random(0))):
+        with pytest.raises(BadSource, match=f"{tmp_path}/part.parquet can't be read as parquet: .*UTF8"):
+            read()
+
+
+def test_files_that_were_changed_anywhere_are_read_or_named(tmp_path):
+    """Whatever byte is wrong: texts, or one line of ours."""
+    rng, path, failed = random.Random(1), tmp_path / "part.parquet", 0
+    values = pa.array(words_of(200) + [None])
+    pq.write_table(pa.table({"url": values.cast(pa.dictionary(pa.int32(), pa.string()))}), path, compression="zstd")
+    data = path.read_bytes()
+    for _ in range(300):
+        changed = bytearray(data)
+        for _ in range(rng.randint(1, 4)):
+            changed[rng.randrange(4, len(data) - 8)] = rng.randrange(256)
+        path.write_bytes(changed)
+        for read in (lambda: tables.read_column(path, "url"), lambda: tables.TableSampler(path)(random.Random(0))):
+            try:
+                read()
+            except BadSource as error:
+                failed += 1
+                assert str(path) in str(error) or "column url" in str(error)
+                assert "\n" not in str(error)
+    assert failed > 100
 
 
 def test_a_sample_comes_from_all_parts_and_is_the_same_for_a_seed(folder):

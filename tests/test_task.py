@@ -248,7 +248,7 @@ def long_winded(text):
 @pytest.mark.parametrize(("function", "message"), [
     (raising, r'raising raises on each of 12 inputs: \{"error":"ValueError"\} on \''),
     (steady, 'steady gives "same" for each of 12 inputs: nothing to learn'),
-    (changing, "gives another value each time"),
+    (changing, "changing gives .* and .* for .*another value each time"),
     (long_winded, r"long_winded\('[a-p]+'\) has .* bytes, and a copy's answer 2,048 at most: .*Give shorter inputs"),
 ])  # fmt: skip
 def test_a_function_that_can_not_be_learned_is_refused_with_an_example(function, message):
@@ -259,8 +259,34 @@ def test_a_function_that_can_not_be_learned_is_refused_with_an_example(function,
 
 @pytest.mark.parametrize("value", [{1, 2}, b"bytes", math.nan, object()])
 def test_a_value_that_json_can_not_hold_is_refused(value):
+    task = Task(lambda text: value, words)
     with pytest.raises(UnfitFunction, match="JSON text can't hold"):
-        Task(lambda text: value, words).examples("seed", 12, held_out=True)
+        task.check(task.examples("seed", 12, held_out=True))
+
+
+def test_a_few_values_that_can_be_no_answers_are_left_out_and_told():
+    def rarely(text):
+        return math.nan if text == "ab" else text * LONGEST_ANSWER if text == "ba" else text
+
+    task = Task(rarely, words)
+    held_out = task.examples("seed", 300, held_out=True)
+    task.check(held_out)
+    labelled = task.labelled(["ab", "c", "ba", "d"])
+    assert labelled.inputs == ["c", "d"] and labelled.answers == ['"c"', '"d"']
+    assert list(task.left_out) == ["ab", "ba"]
+    with pytest.warns(UserWarning, match="2 inputs were left out of the training. .*a float that JSON text can't hold"):
+        task.check_again(held_out)
+
+
+def test_after_the_training_a_function_of_the_day_gives_a_warning():
+    day = ["monday"]
+    task = Task(lambda text: text + day[0], words)
+    held_out = task.examples("seed", 12, held_out=True)
+    task.check(held_out)
+    task.check_again(held_out)
+    day[0] = "tuesday"
+    with pytest.warns(UserWarning, match="After the training: .*monday.* and .*tuesday.* for '.*another day"):
+        task.check_again(held_out)
 
 
 def test_answers_of_another_function_are_refused():
@@ -272,7 +298,7 @@ def test_answers_of_another_function_are_refused():
 def test_an_inverse_is_checked_by_its_function():
     count = itertools.count()
     task = Task(inverse=lambda text: f"{text}{next(count):04}", inputs=words)
-    with pytest.raises(UnfitFunction, match="inverse of .* is not what it was before"):
+    with pytest.raises(UnfitFunction, match="inverse of .* gives .* and .* for .*another value each time"):
         task.check(task.examples("seed", 12, held_out=True))
 
 
@@ -296,3 +322,10 @@ def test_two_values_of_which_a_function_makes_the_same_text_are_named_where_it_w
         with pytest.raises(Enough):
             copy_function(inverse=str.upper, inputs=any_case, examples=10, validation_count=12)
     assert [warning.filename for warning in caught if "inverse" in str(warning.message)] == [__file__]
+
+
+def test_numbers_of_numpy_are_plain_numbers_in_settings():
+    task = Task(str.upper, words, max_input_bytes=np.int64(40), reverse_output=np.True_)
+    training = Training(minutes=np.float32(2), examples=np.int64(9), seed=np.uint8(3), folder=np.str_("runs"))
+    assert json.dumps([task.record(), training.record()])
+    assert (type(task.max_input_bytes), type(training.seed), training.folder) == (int, int, "runs")

@@ -1,3 +1,4 @@
+import builtins
 import dataclasses
 import itertools
 import json
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 from conftest import LETTERS, largest_difference, words, words_of
 
-from urlseq import Task, Training, copy_function, learn, training
+import urlseq.checkpoint
+from urlseq import Task, Training, copy_function, learn, load, training
 from urlseq.checkpoint import Checkpoint
-from urlseq.errors import UnfitFunction
+from urlseq.errors import NotSaved, UnfitFunction
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.report import ending
 from urlseq.sampling import is_held_out
@@ -304,8 +306,64 @@ def test_going_on_ends_where_no_interruption_ends(uninterrupted, state, tmp_path
     assert histories[0] == [pytest.approx(epoch, abs=1e-5) for epoch in histories[1]]
     for name in ("longest_answer", "bytes_seen", "threshold"):
         assert resumed.card[name] == pytest.approx(uninterrupted.card[name], abs=1e-5)
-    # When all is done the state is gone, so that the next call starts from nothing.
+    # When all is done there is nothing to go on from, so that the next call starts from nothing.
     assert not (tmp_path / "training.npz").exists()
+    train_a_little(tmp_path, verbose=True)
+    assert "Goes on" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_larger_budget_goes_on_where_the_smaller_one_ended(tmp_path, capsys):
+    train_a_little(tmp_path)
+    longer = train_a_little(tmp_path, examples=5 * EPOCH_BATCHES * BATCH_SIZE, verbose=True)
+    assert f"Goes on after epoch {EPOCHS}" in capsys.readouterr().out
+    assert len(longer.card["history"]) == 5
+    train_a_little(tmp_path, examples=7 * EPOCH_BATCHES * BATCH_SIZE, seed=3, verbose=True)
+    assert "Goes on" not in capsys.readouterr().out
+
+
+def test_another_setting_is_named_before_an_interrupted_training_starts_anew(state, capsys):
+    settings = settings_of(state)
+    other = settings | {"training": settings["training"] | {"seed": 7, "minutes": 9}, "inputs or answers": ""}
+    assert restored(state, other) == 0
+    assert "another inputs or answers, seed." in capsys.readouterr().out
+
+
+def test_an_interruption_in_a_notebook_gives_the_copy_so_far(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(builtins, "__IPYTHON__", True, raising=False)
+    with pytest.raises(KeyboardInterrupt):  # there is nothing yet
+        train_a_little(tmp_path, callbacks=[Interruption(after=2)])
+    copy = train_a_little(tmp_path, verbose=True, callbacks=[Interruption(after=EPOCH_BATCHES + 3)])
+    assert "the same call goes on" in capsys.readouterr().out
+    assert copy.card["ended_by"] == "interruption" and copy.card["held_out_counts"]["count"]
+    assert load(tmp_path).predict("abc").text == copy.predict("abc").text
+    train_a_little(tmp_path, verbose=True)
+    assert "Goes on after epoch 1" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_away_for_a_while_does_not_end_a_training(tmp_path, monkeypatch):
+    original, failures = urlseq.checkpoint.write_file, [OSError(107, "Transport endpoint is not connected")]
+
+    def write_file(path, data):
+        if failures:
+            raise failures.pop()
+        original(path, data)
+
+    monkeypatch.setattr(urlseq.checkpoint, "write_file", write_file)
+    with pytest.warns(UserWarning, match="training goes on.*not connected"):
+        train_a_little(tmp_path)
+    assert not failures and load(tmp_path)
+
+
+def test_a_copy_that_can_not_be_saved_is_not_lost(tmp_path):
+    class Vanishes(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            shutil.rmtree(tmp_path / "runs")
+            (tmp_path / "runs").write_text("no folder any more")
+
+    with pytest.raises(NotSaved, match="could not be saved") as raised:
+        train_a_little(tmp_path / "runs", callbacks=[Vanishes()])
+    assert raised.value.copy.predict("abc").confidence > 0
 
 
 @pytest.mark.slow
@@ -328,7 +386,7 @@ def checkpoint_of(path, settings) -> Checkpoint:
     model = build_model(SMALL)
     model.compile(muon(0.1), masked_crossentropy)
     schedule = Schedule(Training(examples=100, learning_rate=0.1, batch_size=BATCH_SIZE))
-    checkpoint = Checkpoint(path, settings, schedule, batches())
+    checkpoint = Checkpoint(path and path.parent, settings, schedule, batches())
     checkpoint.set_model(model)
     return checkpoint
 
@@ -360,9 +418,14 @@ def settings_of(path) -> dict:
 def test_a_state_is_for_its_own_settings_alone(state):
     settings = settings_of(state)
     assert restored(state, settings) == 1
-    for name, value in {"task": "other", "architecture": {}, "training": {"seed": 7}, "digests": ["other", ""]}.items():
+    for name, value in {
+        "task": "other",
+        "architecture": {},
+        "training": {"seed": 7},
+        "inputs or answers": "other",
+    }.items():
         assert restored(state, settings | {name: value}) == 0
-    assert restored(state.with_name("nothing.npz"), settings) == 0
+    assert restored(state.parent / "nothing" / state.name, settings) == 0
     assert restored(None, settings) == 0
 
 

@@ -22,7 +22,7 @@ from urlseq.store import FORMAT, SHIPPED
 
 pytest.importorskip("pyspark")
 from pyspark.ml import Pipeline, PipelineModel  # noqa: E402
-from pyspark.ml.feature import SQLTransformer  # noqa: E402
+from pyspark.ml.feature import SQLTransformer, Tokenizer  # noqa: E402
 from pyspark.sql import functions as F  # noqa: E402
 from pyspark.sql import types as T  # noqa: E402
 
@@ -107,13 +107,20 @@ def test_the_schema_is_checked_before_anything_runs(session, frame):
     stage = CopiedFunction(embeddingCol="state")
     assert stage.transformSchema(frame.schema) == stage.transform(frame).schema
     for changed, stage, message in (
-        (frame, CopiedFunction(inputCol="link"), "no column 'link' to read; the frame has id, url"),
+        (frame, CopiedFunction(inputCol="link"), "no column link; it has id, url"),
         (frame, CopiedFunction(inputCol="id"), "'id' is of type int, and has to be text"),
         (frame.withColumn("answer", F.lit(1)), CopiedFunction(), "Two columns would be called answer"),
         (frame, CopiedFunction(trustedCol="answer"), "Two columns would be called answer"),
+        (frame.withColumn("Answer", F.lit(1)), CopiedFunction(), "Two columns would be called answer, but for case"),
     ):
         with pytest.raises(WrongColumns, match=message):
             stage.transform(changed)
+    session.conf.set("spark.sql.caseSensitive", True)
+    assert CopiedFunction(inputCol="URL").transform(frame.withColumn("Answer", F.lit(1))).columns[2:4] == [
+        "Answer",
+        "answer",
+    ]
+    session.conf.unset("spark.sql.caseSensitive")
     empty = session.createDataFrame([], T.StructType([T.StructField("url", T.StringType())]))
     assert CopiedFunction().transform(empty).collect() == []
 
@@ -129,6 +136,32 @@ def test_a_folder_that_is_missing_or_of_another_format(frame, tmp_path):
     (folder / "copy.json").write_text(json.dumps(card | {"task": card["task"] | {"function": "my.own"}}))
     with pytest.raises(NoFunction, match="no function to fall back on"):
         CopiedFunction(copyFolder=str(folder), fallback=True).transform(frame)
+
+
+def test_a_saved_relative_folder_is_found_from_elsewhere_or_named(frame, tmp_path, monkeypatch):
+    folder = shutil.copytree(SHIPPED / "urlparse", tmp_path / "here" / "runs" / "mine")
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    words = Tokenizer(inputCol="url", outputCol="words")
+    stages = [words, CopiedFunction(copyFolder=Path("runs/mine")), CopiedFunction(outputCol="shipped")]
+    Pipeline(stages=stages).save(str(tmp_path / "pipeline"))
+    monkeypatch.chdir(tmp_path / "there")
+    loaded = Pipeline.load(str(tmp_path / "pipeline")).fit(frame)
+    assert [stage.getOrDefault("copyFolder") for stage in loaded.stages[1:]] == [str(folder), "urlparse"]
+    assert loaded.transform(frame.limit(0)).columns[2:4] == ["words", "answer"]
+    shutil.rmtree(folder)
+    with pytest.raises(BadModel, match=f"There is no learned copy in {folder} "):
+        loaded.transform(frame)
+
+
+def test_a_stream_is_answered_whatever_its_columns_are_called(frame, tmp_path):
+    frame.where("id = 0").select("id", F.col("url").alias("page.url[0]")).write.parquet(str(tmp_path / "in"))
+    stream = frame.sparkSession.readStream.schema("id int, `page.url[0]` string").parquet(str(tmp_path / "in"))
+    answered = CopiedFunction(inputCol="Page.URL[0]", outputCol="the.answer").transform(stream)
+    query = answered.writeStream.format("memory").queryName("answered").trigger(availableNow=True).start()
+    assert query.awaitTermination(120)
+    [row] = records(frame.sparkSession.table("answered"))
+    assert row["page.url[0]"] == URL and row["the.answer"] == '["https","example.org","/a","","b=c","d"]'
 
 
 def test_executors_need_not_see_the_folder(frame, tmp_path):

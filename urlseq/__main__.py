@@ -14,13 +14,14 @@ import os
 import pkgutil
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from urlseq import quiet
-from urlseq.errors import MissingPackage, NoFunction, UrlseqError
+from urlseq.errors import InvalidSetting, MissingPackage, NoFunction, UrlseqError
 
 RUNS = Path("runs")
 # URLs to show the main job's copy with: one of each kind.
@@ -39,7 +40,9 @@ def main(words: list[str] | None = None) -> int:
         with quiet():  # the frameworks say a lot when they are first imported
             import urlseq.store  # noqa: F401
 
-        arguments.command(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: print(f"urlseq: {message}", file=sys.stderr)
+            arguments.command(arguments)
     except KeyboardInterrupt:
         resumes = arguments.command in (main_job, copy_command)
         print("\nInterrupted." + " The same command goes on from the last whole epoch." * resumes, file=sys.stderr)
@@ -65,10 +68,11 @@ def parser() -> argparse.ArgumentParser:
     add_training(main_parser)
     main_parser.set_defaults(command=main_job)
     commands = main_parser.add_subparsers(title="commands", metavar="{copy,call,evaluate,export,serve}")
-    copy = add(commands, "copy", copy_command, "learn to copy a function")
-    copy.add_argument("function", help="its dotted name, such as html.escape")
-    copy.add_argument("--inputs", type=Path, help="a file of inputs: text, one a line, or parquet; or a folder of "
-                      "parquet files (default: those of the gallery for its functions, for others URLs)")  # fmt: skip
+    copy = add(commands, "copy", copy_command, "learn to copy a function, or what pairs show")
+    copy.add_argument("function", nargs="?", help="its dotted name, such as html.escape")
+    copy.add_argument("--inputs", type=Path, help="a file of inputs: text, one a line, .csv, .tsv, .jsonl or parquet; "
+                      "or a folder of parquet files (default: those of the gallery, or URLs)")  # fmt: skip
+    copy.add_argument("--pairs", type=Path, help="learn from pairs instead: a .csv, .tsv, .jsonl or parquet file")
     copy.add_argument("--inverse", action="store_true", help="learn the function's inverse, of its values for inputs")
     add_training(copy)
     summary = "call a copy with each TEXT, or each line of standard input, and print a line of JSON for each"
@@ -77,7 +81,10 @@ def parser() -> argparse.ArgumentParser:
     call.add_argument("text", nargs="*")
     evaluate = add(commands, "evaluate", evaluate_command, "compare a copy with its function on the inputs of a file")
     evaluate.add_argument("copy", help=NAMES_A_COPY)
-    evaluate.add_argument("file", type=Path, help="inputs: text, one a line, gzipped or not, or parquet")
+    evaluate.add_argument("file", type=Path, help="inputs, as `copy` takes them; or pairs, for a copy of pairs")
+    for command in (copy, evaluate):
+        command.add_argument("--columns", "--column", type=lambda names: names.split(","), metavar="A[,B]",
+                             help="the table's column of inputs; of pairs, those of inputs and outputs")  # fmt: skip
     evaluate.add_argument("--max-input-bytes", type=int, help="leave out longer inputs (default: the copy's own limit)")
     evaluate.add_argument("--function", help="the function's dotted name, if it is not urlparse")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object of counts and nothing else")
@@ -89,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     for command, folder in ((export, Path("web/models")), (serve, Path("serving"))):
         command.add_argument("copy", nargs="+", help=NAMES_A_COPY)
         command.add_argument("--folder", type=Path, default=folder, help="where each gets its folder (%(default)s)")
-        command.add_argument("--inputs", type=Path, help="inputs to check with (default: like those it learned from)")
+        command.add_argument("--inputs", type=Path, help="inputs to check with (default: those in its card)")
     return main_parser
 
 
@@ -192,23 +199,34 @@ def show_mistakes(evaluation, count: int) -> None:
 
 
 def copy_command(arguments: argparse.Namespace) -> None:
-    from urlseq.functions import name_of
-    from urlseq.gallery import GALLERY
-    from urlseq.task import Task
-
-    named, inverse = function_named(arguments.function), arguments.inverse
-    longest, settings = arguments.max_input_bytes or 128, {}
-    task = Task(None if inverse else named, arguments.inputs, named if inverse else None, longest)
-    entry = next((entry for entry in GALLERY.values() if name_of(entry.task.target) == name_of(task.target)), None)
-    if entry and not arguments.inputs:
-        settings = {name: entry.training[name] for name in ("batch_size", "learning_rate")}
-        # The gallery's inputs are no longer than its limit, so a longer one would promise what was never learned.
-        task = dataclasses.replace(entry.task, max_input_bytes=arguments.max_input_bytes or entry.task.max_input_bytes)
-    folder = arguments.folder or RUNS / arguments.function
+    task, settings = task_and_settings(arguments)
+    folder = arguments.folder or RUNS / (arguments.function or arguments.pairs.name.partition(".")[0])
     with contextlib.redirect_stdout(sys.stderr):  # progress is no result
         copied = learn(task, folder, arguments, **settings)
     known = {name: copied.card.get(name) for name in ("ended_by", "trusted_risk", "held_out_counts")}
     print(json.dumps({"folder": str(folder), "function": copied.name} | known))
+
+
+def task_and_settings(arguments: argparse.Namespace) -> tuple[Any, dict]:
+    """The task that the arguments of `copy` mean, and the gallery's settings for it, where it has any."""
+    from urlseq.functions import name_of
+    from urlseq.gallery import GALLERY
+    from urlseq.task import Task
+
+    if bool(arguments.function) == bool(arguments.pairs):
+        raise InvalidSetting("Give the name of a function, or --pairs and a file: one of them.")
+    inputs, longest = arguments.inputs, arguments.max_input_bytes
+    if arguments.pairs:
+        return Task(inputs=inputs, pairs=arguments.pairs, columns=arguments.columns, max_input_bytes=longest), {}
+    named, inverse = function_named(arguments.function), arguments.inverse
+    column = arguments.columns[0] if arguments.columns else None
+    task = Task(None if inverse else named, inputs, named if inverse else None, longest, column=column)
+    entry = next((entry for entry in GALLERY.values() if name_of(entry.task.target) == name_of(task.target)), None)
+    if not entry or inputs:
+        return task, {}
+    # The gallery's inputs are no longer than its limit, so a longer one would promise what was never learned.
+    task = dataclasses.replace(entry.task, max_input_bytes=longest or entry.task.max_input_bytes)
+    return task, {name: entry.training[name] for name in ("batch_size", "learning_rate")}
 
 
 def call_command(arguments: argparse.Namespace) -> None:
@@ -227,15 +245,20 @@ def call_command(arguments: argparse.Namespace) -> None:
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
     from urlseq import load
+    from urlseq.pairs import pairs_of
     from urlseq.sources import read_inputs
     from urlseq.vectorize import invalid_reason
 
     copied = load(arguments.copy, function_named(arguments.function) if arguments.function else None)
-    if copied.function is None:
+    of_pairs = "pairs" in copied.card["task"] or len(arguments.columns or ()) == 2
+    if copied.function is None and not of_pairs:
         name = copied.card["task"]["function"]
         raise NoFunction(f"{arguments.copy} is a copy of {copied.name!r}. If you trust it, add --function {name}.")
     longest = min(arguments.max_input_bytes or copied.max_input_bytes, copied.max_input_bytes)
-    inputs = read_inputs(arguments.file)
+    if of_pairs:
+        inputs = pairs_of(arguments.file, arguments.columns, longest).sampler.inputs
+    else:
+        inputs = read_inputs(arguments.file, arguments.columns[0] if arguments.columns else None)
     evaluation = copied.evaluate([text for text in inputs if not invalid_reason(text, longest)])
     if arguments.json:
         print(json.dumps(evaluation.counts))

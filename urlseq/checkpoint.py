@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +14,48 @@ import numpy as np
 from urlseq.store import write_file
 
 DIGEST_BYTES = hashlib.sha256().digest_size
+# What a training may have more of when it goes on.
+BUDGET = ("minutes", "examples", "until")
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Keeps the weights of the best epoch by exact match, and the state of the training.
 
-    With a `path`, the state is written at the end of each epoch, whole or not at all. `settings`, plain JSON, decide
-    whether a state belongs to this training.
+    With a `folder`, the state is written there at the end of each epoch, whole or not at all. `settings`, plain JSON,
+    decide whether a state belongs to this training. What is left of a training that ended serves one with a larger
+    budget.
     """
 
-    def __init__(self, path: Path | None, settings: dict, schedule, batches):
+    def __init__(self, folder: str | Path | None, settings: dict, schedule, batches):
         super().__init__()
-        self.path, self.settings, self.schedule, self.batches = path, settings, schedule, batches
+        self.settings, self.schedule, self.batches = settings, schedule, batches
+        self.path = Path(folder) / "training.npz" if folder else None
+        self.ended_path = self.path and self.path.with_name("ended.npz")
+        self.interrupted = False
         self.best, self.best_weights = -1.0, list[np.ndarray]()
         self.trained_weights = list[np.ndarray]()
         self.history: list[dict] = []
 
     def restore(self) -> int:
         """Takes up the state on disk, if there is one of a training with the same settings: returns its epoch."""
-        found = read(self.path) if self.path else None
-        if found is None or found[0]["settings"] != self.settings:
-            return 0
-        state, arrays = found
+        for path in (self.path, self.ended_path):
+            if path and (found := read(path)) and self.belongs(found[0], path):
+                return self.take(*found)
+        return 0
+
+    def belongs(self, state: dict, path: Path) -> bool:
+        """Whether this training can go on from a state; says why not where one of an interrupted training can't."""
+        old, new = plain(state["settings"]), plain(self.settings)
+        others = sorted(name for name in old | new if name not in BUDGET and old.get(name) != new.get(name))
+        if path == self.ended_path:
+            examples = state["batches"] * self.schedule.training.batch_size
+            return not others and self.schedule.training.progress(state["seconds"], examples) < 1
+        if others:
+            print(f"Starts anew: what was interrupted in {path.parent} had another {', '.join(others)}.", flush=True)
+        return not others
+
+    def take(self, state: dict, arrays: dict[str, Any]) -> int:
+        """Goes on from a state: returns its epoch."""
         self.model.optimizer.build(self.model.trainable_variables)
         count = len(self.model.weights)
         self.model.set_weights([arrays[f"weight{index}"] for index in range(count)])
@@ -45,7 +67,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.batches.epoch, self.batches.longest_answer = state["epoch"], state["longest_answer"]
         self.batches.bytes_seen[state["bytes_seen"]] = True
         if self.batches.training.verbose:
-            print(f"Goes on after epoch {state['epoch']}, where it was interrupted.", flush=True)
+            print(f"Goes on after epoch {state['epoch']}, where the training before ended.", flush=True)
         return state["epoch"]
 
     def on_test_begin(self, logs=None) -> None:
@@ -65,7 +87,20 @@ class Checkpoint(keras.callbacks.Callback):
             self.best, self.best_weights = float(exact), self.model.get_weights()
             self.model.stop_training |= self.schedule.ended_by(self.best) == "until"
         if self.path is not None:
-            self.write(self.path, epoch + 1)
+            try:
+                self.write(self.path, epoch + 1)
+            except OSError as error:  # a folder may be away for a while, and the training need not wait for it
+                warnings.warn(f"The training goes on, but could not be kept for an interruption: {error}", stacklevel=2)
+
+    @property
+    def ended_by(self) -> str:
+        """What ended the training: "minutes", "examples", "until", "interruption" or "callback"."""
+        return "interruption" if self.interrupted else self.schedule.ended_by(self.best) or "callback"
+
+    def end(self) -> None:
+        """The copy is saved: what is left of its training serves only one with a larger budget."""
+        if self.path and self.ended_path and self.path.exists() and not self.interrupted:
+            os.replace(self.path, self.ended_path)
 
     def write(self, path: Path, epoch: int) -> None:
         state = {"settings": self.settings, "epoch": epoch, "best": self.best, "history": self.history,
@@ -79,6 +114,12 @@ class Checkpoint(keras.callbacks.Callback):
         data = buffer.getvalue()
         # The archive's own checksums leave out its headers, where a bit may hide an array or cut it short.
         write_file(path, data + hashlib.sha256(data).digest())
+
+
+def plain(settings: dict) -> dict:
+    """Settings without nesting: those of the task, the training and the architecture beside the others."""
+    inner = [value for value in settings.values() if isinstance(value, dict)]
+    return {name: value for part in [settings, *inner] for name, value in part.items() if not isinstance(value, dict)}
 
 
 def read(path: Path) -> tuple[dict, dict[str, Any]] | None:

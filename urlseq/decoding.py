@@ -1,15 +1,31 @@
 """From the model to answers: greedy decoding, once clear and slow, once in batches and fast."""
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
+from urlseq.errors import Forked
 from urlseq.graph import Graph
 from urlseq.vectorize import BOS, EOS, JSON_LENGTHS, PADDING, before_end, pad, reversed_rows, to_answers, to_matrix
+
+
+@contextlib.contextmanager
+def gradients_forgotten() -> Iterator[None]:
+    """TensorFlow registers some gradients for good, each with the whole graph and its data: not those made in here."""
+    registry = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
+    known = set(registry)
+    try:
+        yield
+    finally:
+        for name in [name for name in registry if name not in known and name.startswith("CustomGradient")]:
+            del registry[name]
 
 
 def slow_greedy(model: keras.Model, text: str, max_answer_bytes: int, reverse_output: bool = False) -> str:
@@ -53,11 +69,23 @@ class Decoded:
 class Decoder:
     """Greedy decoding of byte matrices by the graph, compiled once for all lengths."""
 
+    process: int | None = None  # the one that has TensorFlow's threads
+
     def __init__(self, model: keras.Model, max_answer_bytes: int, reverse_output: bool = False):
         """`max_answer_bytes` is how many bytes an answer may have before it is given up."""
+        Decoder.process = Decoder.process or os.getpid()
         self.reverse_output = reverse_output
         self.graph = Graph(model, max_answer_bytes)
         self.compiled: dict[Any, Any] = {}
+
+    @classmethod
+    def check_process(cls) -> None:
+        """Raises Forked where TensorFlow would wait for ever: for its threads, which stayed in the parent process."""
+        if cls.process not in (None, os.getpid()):
+            raise Forked(
+                "A copy was at work in the process that this one was forked from, so none can be here. Load it in each "
+                "process and not before, or start them by multiprocessing.get_context('spawn')."
+            )
 
     def __call__(self, matrix: np.ndarray, attention: bool = False) -> Decoded:
         """Answers to a byte matrix [batch, in]."""

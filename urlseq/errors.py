@@ -21,6 +21,10 @@ class UnfitFunction(UrlseqError, ValueError):
     """A function that can't be copied from examples."""
 
 
+class UnfitValue(UnfitFunction):
+    """A function's value that can't be an answer: JSON can't hold it, or it is too long."""
+
+
 class NoFunction(UrlseqError, LookupError):
     """The real function is needed here, and is not known."""
 
@@ -29,8 +33,23 @@ class NoKnownInverse(UrlseqError, LookupError):
     """Nobody wrote a function for this: only the pairs that it is learned from are known."""
 
 
+class NotSaved(UrlseqError, OSError):
+    """A copy that is learned, and could not be written: `copy` is it."""
+
+    def __init__(self, copy, error: OSError):
+        super().__init__(
+            f"The copy is learned, but could not be saved ({error}). It is not lost: in a notebook, make room and call "
+            "sys.last_value.copy.save(folder); on the command line, the same command goes on from the last epoch."
+        )
+        self.copy = copy
+
+
 class BadModel(UrlseqError, ValueError):
     """A folder without a learned copy, or with a damaged one."""
+
+
+class Forked(UrlseqError, RuntimeError):
+    """A process that was forked from one in which copies were already at work."""
 
 
 class ExportError(UrlseqError, ValueError):

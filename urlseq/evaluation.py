@@ -15,7 +15,7 @@ from urlseq.vectorize import PADDING, batches_by_length, buffers, byte_lengths, 
 # A confidence that no answer reaches. Not infinity, which JSON can't hold.
 NONE_TRUSTED = 2.0
 # Where held-out inputs can't promise the risk that is asked for, the least one is promised, but none above this.
-LARGEST_RISK = 0.05
+LARGEST_RISK = 0.01
 
 
 @dataclasses.dataclass

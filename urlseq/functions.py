@@ -1,17 +1,37 @@
 """The functions to copy: any `str -> JSON`, seen from outside as text in, text out."""
 
+import inspect
 import json
 import math
+import os
+import pickle
 import random
+import subprocess
+import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from urlseq.errors import NoKnownInverse, UnfitFunction
+from urlseq.errors import NoKnownInverse, UnfitFunction, UnfitValue, WrongType
 from urlseq.sampling import LabelledInput, Sampler, held_out_rule
 from urlseq.vectorize import shown
 
 Function = Callable[[str], Any]
+# What a function may raise as an answer: `argparse`, for one, ends the program on a bad line.
+RAISED = (Exception, SystemExit)
+# An error of the world, such as no connection, is no answer: after so many seconds the function is asked again.
+WAITS = (0.1, 1.0)
+ASKED = "URLSEQ_ASKED_ELSEWHERE"
+# Answers in a new Python. What the function itself prints goes to standard error.
+ELSEWHERE = """
+import json, os, pickle, sys
+out = os.dup(1)
+os.dup2(2, 1)
+function, inputs = pickle.load(sys.stdin.buffer)
+from urlseq.functions import answers
+os.write(out, json.dumps(answers(function, inputs)).encode())
+"""
 
 
 def name_of(function: Function) -> str:
@@ -23,31 +43,124 @@ def name_of(function: Function) -> str:
     return name if module in ("builtins", "__main__", "") else f"{module}.{name}"
 
 
+def check_callable(function: Any) -> None:
+    """Raises WrongType on what can't be called with one text."""
+    if not callable(function):
+        raise WrongType(f"A function is needed, not {shown(str(function))}.")
+    try:
+        inspect.signature(function, follow_wrapped=False).bind("text")
+    except ValueError:  # some that are written in C do not tell what they take
+        return
+    except TypeError as error:
+        name = name_of(function)
+        advice = f"Wrap it, such as lambda text: {name}(text, ...)."
+        raise WrongType(f"{name} does not take one text alone ({error}). {advice}") from None
+
+
 def answer(function: Function, text: str) -> str:
     """The function's value for `text`, as compact JSON.
 
-    An error is copied as part of the function: the answer is then a JSON object with the error's name. Raises
-    UnfitFunction where JSON can't hold the value.
+    An error is copied as part of the function: the answer is then a JSON object with the error's name. Not so one of
+    the world, such as no connection: the function is asked again, and UnfitFunction raised in the end. Raises
+    UnfitValue where JSON can't hold the value.
     """
     if isinstance(text, LabelledInput):
         return text.answer
+    for wait in (*WAITS, 0):
+        try:
+            value = function(text)
+        except RAISED as error:
+            # The errors that `requests` has for bad addresses are OSErrors, too, but ValueErrors first.
+            if isinstance(error, ValueError) or not isinstance(error, OSError | MemoryError):
+                return to_json({"error": type(error).__name__})
+            raised = error
+            time.sleep(wait)
+        else:
+            return encoded(function, text, value)
+    raise UnfitFunction(
+        f"{name_of(function)}({shown(text)}) raises {type(raised).__name__} again and again ({raised}): no answer to "
+        "learn. If that is part of the function, catch it there and return something."
+    )
+
+
+def encoded(function: Function, text: str, value: Any) -> str:
+    """The value as compact JSON. Raises UnfitValue."""
     try:
-        value = function(text)
-    except Exception as error:
-        return to_json({"error": type(error).__name__})
-    try:
-        encoded = to_json(value)
-        encoded.encode()  # half a surrogate pair passes as JSON, but not as UTF-8
-    except (TypeError, ValueError) as error:
-        raise UnfitFunction(
-            f"{name_of(function)}({text!r}) is {value!r}, which JSON text can't hold ({error}). "
+        made = to_json(value)
+        made.encode()  # half a surrogate pair passes as JSON, but not as UTF-8
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnfitValue(
+            f"{name_of(function)}({text!r}) is a {type(value).__name__} that JSON text can't hold ({error}). "
             "Wrap the function so that it returns text, numbers, lists or dictionaries."
         ) from None
-    return encoded
+    return made
 
 
 def answers(function: Function, inputs: Iterable[str]) -> list[str]:
     return [answer(function, text) for text in inputs]
+
+
+def changed_answer(function: Function, inputs: Sequence[str], expected: Sequence[str]) -> str:
+    """Names the first input to which the function, asked again here and in a new Python, gives another answer; or "".
+
+    Of an inverse, the function that is inverted is asked for the inputs.
+    """
+    name = name_of(function)
+    if isinstance(function, Inverse):
+        function, inputs, expected = function.text, [*map(json.loads, expected)], [*map(to_json, inputs)]
+    inputs = [str(text) for text in inputs]  # a labelled input would only repeat its answer
+    try:
+        again = answers(function, inputs)
+    except UnfitFunction as error:
+        return str(error)
+    for text, *found in zip(inputs, expected, again, answers_elsewhere(function, inputs) or again, strict=True):
+        # An error in a new Python may only say that something has been set up here.
+        if len(kinds := set(found[:2] if found[2].startswith('{"error":') else found)) > 1:
+            return (
+                f"{name} gives {' and '.join(f'{kind:.200}' for kind in sorted(kinds))} for {shown(text)}. It gives "
+                "another value each time, or in another process, or on another day, and can't be copied: sort what "
+                "comes out of a set, seed what is random, and wrap in a lambda what is set up while the program runs. "
+                "Or the answers kept with the inputs are those of another function."
+            )
+    return ""
+
+
+def answers_elsewhere(function: Function, inputs: Sequence[str], seconds: float = 20) -> list[str] | None:
+    """The answers in a new Python, where text has other hashes; None where the function is not found there."""
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": path, ASKED: "1"}
+    if ASKED in os.environ:  # the function's module itself learns a copy while it is imported
+        return None
+    try:
+        found = subprocess.run([sys.executable, "-c", ELSEWHERE], input=pickle.dumps((function, inputs)), check=True,
+                               capture_output=True, timeout=seconds, env=environment)  # fmt: skip
+        return json.loads(found.stdout)
+    except Exception:
+        return None
+
+
+def warn_of_values(function: Function, inputs: Iterable[str]) -> None:
+    """Names a value that comes back from JSON as another, but for tuples, of which everyone knows that."""
+    for text in inputs:
+        try:
+            value = listed(function(text))
+        except RAISED:
+            continue
+        if (back := from_json(encoded(function, text, value))) != value:
+            warnings.warn(
+                f"{name_of(function)}({shown(text)}) is {value!r:.200}, and the copy's answer {back!r:.200}: in JSON, "
+                "the keys of a dictionary are text.",
+                stacklevel=5,  # the call of `copy_function`
+            )
+            return
+
+
+def listed(value: Any) -> Any:
+    """The value with a list for each tuple."""
+    if isinstance(value, dict):
+        return {key: listed(item) for key, item in value.items()}
+    return [listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def to_json(value: Any) -> str:
@@ -104,7 +217,7 @@ class Inverse:
                 value = sampler(rng)
                 try:
                     return self.pair(value)
-                except Exception as error:
+                except RAISED as error:
                     raised = error
             raise UnfitFunction(
                 f"{name_of(self.function)} raises on each of 1,000 inputs: {type(raised).__name__} on {value!r}."
@@ -119,7 +232,7 @@ class Inverse:
         """Whether the function makes just this text of the value: then it is correct, whoever found it."""
         try:
             return isinstance(value, str) and self.text(value) == text
-        except Exception:
+        except RAISED:
             return False
 
     def warn_of_collision(self, texts: Sequence[Any]) -> None:

@@ -11,7 +11,7 @@ from urlseq.decoding import Decoded
 from urlseq.evaluation import Prediction, parse
 from urlseq.functions import Inverse
 from urlseq.graph import Encoded, Graph
-from urlseq.learned import LearnedCopy
+from urlseq.learned import LearnedCopy, one_or_many
 from urlseq.task import Examples
 from urlseq.vectorize import BOS, EOS, PADDING, VOCABULARY, batches_by_length, byte_lengths, to_answers, to_matrix
 
@@ -21,25 +21,22 @@ UNCERTIFIED = "the function does not certify it"
 class InverseCopy(LearnedCopy):
     """A learned inverse of a function. The function itself certifies each answer, or refuses to."""
 
+    @one_or_many
     def __call__(self, inputs: str | Sequence[str], beam: int = 16):
         """The value for an input, or a list of values; None where no answer is certified.
 
         Where the greedy answer is not certified, up to `beam` answers are tried, the most probable first. Raises
         InvalidInput, and NoFunction where there is no function to certify.
         """
-        if isinstance(inputs, str):
-            return self([inputs], beam)[0]
         self.real_function()
         return [prediction.value if prediction.trusted else None for prediction in self.predict(inputs, beam)]
 
+    @one_or_many
     def predict(self, inputs: str | Sequence[str], beam: int = 16):
         """The `Prediction` for an input, or a list of them. It is trusted if the function certifies it.
 
         Without the function, confidence decides, as it does for any copy.
         """
-        if isinstance(inputs, str):
-            return self.predict([inputs], beam)[0]
-        inputs = list(inputs)
         predictions = super().predict(inputs)
         if not isinstance(self.function, Inverse) or beam < 2:
             return predictions

@@ -1,23 +1,44 @@
 """A learned copy of a function: to be called, measured and saved."""
 
+import contextlib
+import functools
 import json
 import math
-from collections.abc import Sequence
+import pickle
+import platform
+import random
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import keras
 import numpy as np
 
 from urlseq.decoding import Decoded, Decoder
-from urlseq.errors import InvalidInput, NoFunction
+from urlseq.errors import InvalidInput, InvalidSetting, MissingPackage, NoFunction
 from urlseq.evaluation import Evaluation, Prediction, compare, decode_all, interval, judge, threshold_for
 from urlseq.functions import Function, answers
+from urlseq.pairs import pairs_of
+from urlseq.sampling import LabelledInput
 from urlseq.task import Examples
-from urlseq.vectorize import batches_by_length, byte_lengths, invalid_reason, shown, to_matrix
+from urlseq.vectorize import batches_by_length, byte_lengths, input_list, invalid_reason, shown, to_matrix
 
 # Of the answers that a copy calls trusted, no more than this share may be wrong, as far as the held-out inputs can tell
 # (95 % bound). Half of the default ones are noise, far harder than real URLs: of these, next to none is wrong.
-TRUSTED_RISK = 0.001
+TRUSTED_RISK = 0.0005
+
+
+def one_or_many(method: Callable) -> Callable:
+    """Lets a method that returns something for each of a list of inputs be called with one input, too."""
+
+    @functools.wraps(method)
+    def call(self, inputs, *arguments, **named):
+        if isinstance(inputs, str) or hasattr(inputs, "as_py"):  # a text, or one of Arrow's
+            return call(self, [inputs], *arguments, **named)[0]
+        return method(self, input_list(inputs), *arguments, **named)
+
+    return call
 
 
 class LearnedCopy:
@@ -39,50 +60,45 @@ class LearnedCopy:
         weights = f"{self.model.count_params():,} weights"
         return f"<copy of {self.name}, {weights}, inputs up to {self.max_input_bytes} bytes>"
 
+    @one_or_many
     def __call__(self, inputs: str | Sequence[str], fallback: bool = False):
         """The value for an input, or a list of values for a list of inputs.
 
         Raises InvalidInput on an input that is too long, holds NUL or half a surrogate pair. With `fallback` the
         real function answers these, and each one whose answer is not trusted.
         """
-        if isinstance(inputs, str):
-            return self([inputs], fallback)[0]
         if not fallback:
             return [prediction.value for prediction in self.predict(inputs)]
-        function, inputs = self.real_function(), list(inputs)
+        function = self.real_function()
         return [
             prediction.value if prediction.trusted else json.loads(answers(function, [text])[0])
             for text, prediction in zip(inputs, self.predict_all(inputs), strict=True)
         ]
 
+    @one_or_many
     def predict(self, inputs: str | Sequence[str]):
         """The `Prediction` for an input, or a list of them: value, text, confidence, trusted and the reason if not.
 
         Raises InvalidInput on the first input that is invalid; `predict_all` does not.
         """
-        if isinstance(inputs, str):
-            return self.predict([inputs])[0]
-        inputs = list(inputs)
         self.check(inputs)
         return self.judge(inputs, decode_all(self.decoder, inputs))
 
     def predict_all(self, inputs: Sequence[str]) -> list[Prediction]:
         """The predictions for any texts; of an invalid one the value is None, and the reason tells why."""
-        inputs = [inputs] if isinstance(inputs, str) else list(inputs)
+        inputs = input_list([inputs] if isinstance(inputs, str) else inputs)
         reasons = [self.invalid_reason(text) for text in inputs]
         valid = [text for text, reason in zip(inputs, reasons, strict=True) if not reason]
         predictions = iter(self.predict(valid))
         return [Prediction(None, "", 0.0, False, reason) if reason else next(predictions) for reason in reasons]
 
+    @one_or_many
     def embed(self, inputs: str | Sequence[str]) -> np.ndarray:
         """The encoder's states as vectors, float32 [inputs, 2 * units] (of one input: [2 * units]).
 
         Inputs that are built alike have vectors that are alike, most of all if each number is first brought to mean 0
         and deviation 1 over the collection. Raises InvalidInput.
         """
-        if isinstance(inputs, str):
-            return self.embed([inputs])[0]
-        inputs = list(inputs)
         self.check(inputs)
         vectors = np.zeros((len(inputs), 2 * self.card["architecture"]["units"]), np.float32)
         for rows in batches_by_length(byte_lengths(inputs)):
@@ -101,7 +117,8 @@ class LearnedCopy:
         return invalid_reason(text, self.max_input_bytes)
 
     def check(self, inputs: Sequence[str]) -> None:
-        """Raises InvalidInput for the first text that can't be an input."""
+        """Raises InvalidInput for the first text that can't be an input, and Forked in a process that can't answer."""
+        self.decoder.check_process()
         for text in inputs:
             if reason := self.invalid_reason(text):
                 advice = "" if self.is_inverse else ", or call with fallback=True"
@@ -113,14 +130,36 @@ class LearnedCopy:
     def real_function(self) -> Function:
         """The function that is copied. Raises NoFunction where it is not known."""
         if self.function is None:
+            if "pairs" in self.card["task"]:
+                raise NoFunction(f"This copy was learned from {self.name}: there is no function to ask. Measure it on "
+                                 "other pairs: evaluate(pairs=...).")  # fmt: skip
             raise NoFunction(f"The function {self.name} is needed: load(folder, function=...) brings it in.")
+        here = platform.python_version()
+        there = self.card.get("versions", {}).get("python", here)
+        if here.split(".")[:2] != there.split(".")[:2]:  # Python itself says the same warning only once
+            warnings.warn(f"The copy learned {self.name} of Python {there}; this is {here}, where it may differ.",
+                          stacklevel=1)  # fmt: skip
         return self.function
 
-    def evaluate(self, inputs: Sequence[str]) -> Evaluation:
-        """The copy's answers beside the function's. Raises InvalidInput, and NoFunction where that is not known."""
-        function, inputs = self.real_function(), list(inputs)
+    @property
+    def examples(self) -> list[LabelledInput]:
+        """The held-out inputs that the card keeps, with their answers. Raises InvalidSetting where there are none."""
+        if not (kept := self.card.get("examples")):
+            raise InvalidSetting(f"{self!r} keeps no held-out inputs: give some.")
+        return [LabelledInput(*example) for example in kept.items()]
+
+    def evaluate(self, inputs: Sequence[str] = (), pairs: Any = None,
+                 columns: Sequence[str] | None = None) -> Evaluation:  # fmt: skip
+        """The copy's answers beside the function's, or beside the outputs of `pairs`, as `copy_function` takes them.
+
+        Pairs whose inputs are invalid are left out, with a warning. Raises InvalidInput, and NoFunction where the
+        function is needed and not known.
+        """
+        inputs = input_list(inputs if pairs is None else pairs_of(pairs, columns, self.max_input_bytes).sampler.inputs)
         self.check(inputs)
-        return self.evaluation(inputs, *self.compare(Examples(inputs, answers(function, inputs), self.reverse_output)))
+        answered = all(isinstance(text, LabelledInput) for text in inputs)
+        expected = answers(cast(Function, self.function) if answered else self.real_function(), inputs)
+        return self.evaluation(inputs, *self.compare(Examples(inputs, expected, self.reverse_output)))
 
     def compare(self, examples: Examples) -> tuple[list[str], Decoded]:
         """The expected answers and the greedy ones."""
@@ -130,8 +169,11 @@ class LearnedCopy:
         trusted = np.array([prediction.trusted for prediction in self.judge(inputs, decoded)], bool)
         return Evaluation(inputs, expected, decoded.answers, decoded.confidence, trusted)
 
-    def set_threshold(self, examples: Examples) -> None:
-        """Sets from held-out examples the confidence from which on answers are trusted, and notes the exact match."""
+    def set_threshold(self, examples: Examples, kept: int = 200) -> None:
+        """Sets from held-out examples the confidence from which on answers are trusted, and notes the exact match.
+
+        Up to `kept` of them, of 30 kB at most, stay in the card: to look at, and to check an export with.
+        """
         expected, decoded = self.compare(examples)
         correct = np.array([answer == known for answer, known in zip(decoded.answers, expected, strict=True)], bool)
         # What is not trusted for other reasons proves nothing of what is.
@@ -140,6 +182,10 @@ class LearnedCopy:
         self.card["threshold"], self.card["trusted_risk"] = found
         counts = self.evaluation(examples.inputs, expected, decoded).counts
         self.card["held_out_counts"] = counts | {"interval": interval(counts["exact"], counts["count"])}
+        rows = random.Random("kept").sample(range(len(examples)), min(kept, len(examples)))
+        sizes = np.cumsum(examples.lengths[rows])
+        self.card["examples"] = {str(examples.inputs[row]): examples.answers[row]
+                                 for row, size in zip(rows, sizes, strict=True) if size <= 30_000}  # fmt: skip
 
     @property
     def promise(self) -> str:
@@ -159,3 +205,28 @@ class LearnedCopy:
         from urlseq.store import save
 
         return save(self, folder)
+
+    def __reduce__(self):
+        from urlseq.store import restored
+
+        function = None
+        with contextlib.suppress(Exception):  # a function that has no name to be found by elsewhere
+            function = pickle.dumps(self.function)
+        return restored, (self.card, self.model.get_weights(), function)
+
+    def _repr_html_(self) -> str:
+        from urlseq.report import html_of
+
+        return html_of(self)
+
+    def report(self, inputs: Sequence[str] | None = None):
+        """A figure: what was learned when, exact match by length, risk and coverage, and kinds of mistakes.
+
+        It is of the `inputs`, by default the held-out ones that the card keeps. Raises MissingPackage.
+        """
+        try:
+            from urlseq.plots import report
+        except ImportError as error:
+            raise MissingPackage(f"A report is drawn by matplotlib ({error}): pip install matplotlib") from None
+        return report(self.card["history"], self.evaluate(self.examples if inputs is None else inputs),
+                      self.card["threshold"])  # fmt: skip

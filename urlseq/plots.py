@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from urlseq.evaluation import Evaluation
-from urlseq.report import risk_coverage
+from urlseq.report import kinds_of_mistakes, risk_coverage
+from urlseq.vectorize import byte_lengths
 
 
 def learning_curve(history: Sequence[dict], axes: Axes | None = None) -> Axes:
@@ -21,8 +23,39 @@ def learning_curve(history: Sequence[dict], axes: Axes | None = None) -> Axes:
     loss.plot(seen, [epoch["loss"] for epoch in history], color="tab:gray", linestyle="--", label="training loss")
     loss.set(ylabel="loss, nats a byte", yscale="log")
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.figure.legend(loc="lower center", bbox_to_anchor=(0.5, 0.88), ncols=2, frameon=False)
+    axes.legend(handles=[*axes.lines, *loss.lines], loc="center right")
     return axes
+
+
+def exact_by_length(evaluation: Evaluation, axes: Axes | None = None) -> Axes:
+    """Exact match of inputs in up to eight groups of about equal size, by their bytes of UTF-8."""
+    axes = axes or plt.subplots(figsize=(7, 3.5))[1]
+    lengths = byte_lengths(evaluation.inputs)
+    groups = np.array_split(np.argsort(lengths, kind="stable"), min(8, len(lengths)))
+    bars = axes.bar(range(len(groups)), [evaluation.correct[rows].mean() for rows in groups])
+    axes.bar_label(bars, [f"{lengths[rows[0]]}–{lengths[rows[-1]]}" for rows in groups], fontsize=8)
+    axes.set(xlabel="inputs by length, and their bytes", ylabel="exact match", ylim=(0, 1.1), xticks=[])
+    return axes
+
+
+def mistakes(evaluation: Evaluation, axes: Axes | None = None) -> Axes:
+    """How many mistakes there are of each kind."""
+    axes = axes or plt.subplots(figsize=(7, 3.5))[1]
+    kinds = kinds_of_mistakes(evaluation)
+    axes.barh(list(kinds), list(kinds.values()))
+    axes.set(xlabel=f"mistakes: {kinds.total():,} in {len(evaluation.inputs):,} answers")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return axes
+
+
+def report(history: Sequence[dict], evaluation: Evaluation, threshold: float) -> Figure:
+    """One figure of a copy: what was learned when, exact match by length, risk and coverage, kinds of mistakes."""
+    figure, ((first, second), (third, fourth)) = plt.subplots(2, 2, figsize=(13, 8), layout="constrained")
+    learning_curve(history, first)
+    exact_by_length(evaluation, second)
+    risk_coverage_curve(evaluation, threshold, third)
+    mistakes(evaluation, fourth)
+    return figure
 
 
 def attention_heatmap(text: str, answer: str, attention: np.ndarray, axes: Axes | None = None) -> Axes:

@@ -1,6 +1,7 @@
 """What a person looks at: progress, attempts while it learns, where and how a copy fails."""
 
 import difflib
+import html
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -9,8 +10,9 @@ import keras
 import numpy as np
 
 from urlseq.decoding import Decoder
-from urlseq.evaluation import Evaluation, interval, parse
+from urlseq.evaluation import Evaluation, interval, parse, percent
 from urlseq.functions import Function, answers
+from urlseq.learned import LearnedCopy
 from urlseq.vectorize import to_matrix
 
 
@@ -41,7 +43,11 @@ class Progress(keras.callbacks.Callback):
 def ending(schedule, best: float, ended_by: str) -> str:
     """What ended a training with so large a share of held-out inputs exact at best, in plain words."""
     until, exact, count = schedule.training.until, schedule.exact(best), schedule.held_out
-    reason = "a callback stopped it" if ended_by == "callback" else f"the {ended_by} are used up"
+    reasons = {
+        "callback": "a callback stopped it",
+        "interruption": "it was interrupted, and the same call goes on from the last whole epoch in its folder",
+    }
+    reason = reasons.get(ended_by, f"the {ended_by} are used up")
     if until is None:
         return f"Training ended after {duration(schedule.seconds)}: {reason}."
     low, high = (100 * end for end in interval(exact, count))
@@ -135,6 +141,27 @@ def kind_of_mistake(expected: str, predicted: str) -> str:
     kind, a, b, c, d = found[0]
     size = "one character" if max(b - a, d - c) == 1 else "several characters"
     return f"{size} {dict(replace='changed', delete='dropped', insert='added')[kind]}"
+
+
+def html_of(copy: LearnedCopy) -> str:
+    """What a notebook shows of a copy: what it copies, how well and how far, and a few of its answers."""
+    card = copy.card
+    counts = card.get("held_out_counts", {"count": 0, "exact": 0, "trusted": 0})
+    low, high = interval(counts["exact"], counts["count"])
+    exact = f"{counts['exact']:,} of {counts['count']:,} held-out inputs, 95 % interval {low:.2%} to {high:.2%}"
+    weights = copy.model.count_params()
+    facts = [
+        ("copy of", copy.name),
+        ("exact", f"{percent(counts['exact'], counts['count'])} ({exact})"),
+        ("trusted", f"{percent(counts['trusted'], counts['count'])} of the answers; {copy.promise}"),
+        ("limits", f"inputs up to {copy.max_input_bytes:,} bytes, answers up to {copy.max_answer_bytes:,} bytes"),
+        ("size", f"{weights:,} weights, {4 * weights / 1e6:.2f} MB"),
+    ]
+    inputs = list(card.get("examples", {}))[:5]
+    for text, prediction in zip(inputs, copy.predict_all(inputs), strict=True):
+        facts.append((text, f"{prediction.text} {'✓' if prediction.trusted else '? ' + prediction.reason}"))
+    rows = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(fact)}</td></tr>" for name, fact in facts)
+    return f"<table style='text-align: left'>{''.join(rows)}</table>"
 
 
 def by_group(evaluation: Evaluation, groups_of: Callable[[str], Iterable[str]]) -> dict[str, tuple[int, int]]:

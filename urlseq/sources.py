@@ -2,69 +2,171 @@
 
 import gzip
 import importlib.util
+import itertools
+import json
 import random
 import re
+import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from urlseq.errors import BadSource, InvalidInput, InvalidSetting, MissingPackage, MissingSource
-from urlseq.sampling import Sampler, held_out_rule
-from urlseq.vectorize import invalid_reason, shown
+import pyarrow as pa
+
+from urlseq.errors import BadSource, InvalidInput, InvalidSetting, MissingColumns, MissingPackage, MissingSource
+from urlseq.sampling import ListSampler, Sampler, held_out_rule
+from urlseq.vectorize import input_list, invalid_reason, shown, to_arrow
 
 # A sampler, texts (a list, an Arrow array), or the path of a file or a folder of parquet files.
 InputSource = Sampler | Iterable[str] | str | Path
+# A list of fewer inputs is refused.
+FEWEST_INPUTS = 10
 
 
-def sampler_of(source: InputSource) -> Sampler:
-    """A sampler from a sampler, from a list, an Arrow array, or a file (text, gzipped text, or parquet).
+def sampler_of(source: InputSource, column: str | None = None) -> Sampler:
+    """A sampler from a sampler, from a list, an Arrow array, or a file or folder as of `read_inputs`; of what a regular
+    expression matches, which is any other text, or of a strategy of hypothesis.
 
-    A folder of parquet files may be of any size: only parts of it are ever in memory. Raises InvalidSetting where
-    there are no inputs.
+    Tables of parquet with a column `answer`, JSON, bring the inputs' answers along. A folder may be of any size: only
+    parts of it are ever in memory. Raises InvalidSetting where there are no inputs.
     """
+    if isinstance(source, str) or type(source).__module__.startswith("hypothesis."):
+        from urlseq.samplers.strategies import StrategySampler, is_expression, matching
+
+        if not isinstance(source, str):
+            return StrategySampler(source)
+        if is_expression(source):
+            return matching(source)
     if isinstance(source, str | Path):
-        if Path(source).is_dir():
+        if kind_of(path := Path(source)) == "parquet":
             from urlseq.tables import TableSampler
 
-            return TableSampler(source)
-        source = read_inputs(source)
+            if "answer" in (names := parquet_columns(path)) or path.is_dir():
+                return TableSampler(path, input_column(names, column, path))
+        source = read_inputs(path, column)
     if callable(source):
         return source
-    inputs = source.to_pylist() if hasattr(source, "to_pylist") else list(source)
+    inputs = input_list(source)
     if not inputs:
         raise InvalidSetting("There are no inputs: the list or file is empty.")
-    return lambda rng: rng.choice(inputs)
+    to_arrow(inputs)  # says which of them is no text
+    return ListSampler(inputs)
 
 
-def read_inputs(path: str | Path, column: str = "url") -> list[str]:
-    """The inputs in a file: one a line of UTF-8 (`.gz` is unpacked), or a parquet file's `column` without its nulls.
+def kind_of(path: Path) -> str:
+    """What a file is by its name, whether gzipped or not: csv, tsv, jsonl, parquet (as a folder is), or text."""
+    suffix = Path(re.sub(r"\.gz(ip)?$", "", path.name.lower())).suffix
+    kinds = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parq": "parquet", ".pq": "parquet"}
+    return "parquet" if path.is_dir() or suffix == ".parquet" else kinds.get(suffix, "text")
+
+
+def read_inputs(path: str | Path, column: str | None = None) -> list[str]:
+    """The inputs in a file: one a line of UTF-8 (`.gz` is unpacked), or the `column` of a table (`.csv`, `.tsv`,
+    `.jsonl` or parquet) without its nulls, by default `url` or the only one.
 
     Raises MissingSource, and BadSource where the column is missing or holds no text, and where the file is damaged.
     """
-    path = Path(path)
-    if not path.exists():
-        raise MissingSource(f"There is no file {path}.")
-    if path.is_dir() or path.suffix == ".parquet":
+    if (kind := kind_of(path := Path(path))) == "text":
+        return read_lines(path)
+    if kind == "parquet":
         from urlseq.tables import read_column
 
-        return read_column(path, column)
+        return read_column(path, input_column(parquet_columns(path), column, path))
+    table = read_table(path)
+    return [text for text in table[input_column(list(table), column, path)] if text is not None]
+
+
+def parquet_columns(path: Path) -> list[str]:
+    from urlseq.tables import local_table, open_fragment
+
+    return open_fragment(local_table(path)[0], []).physical_schema.names
+
+
+def input_column(names: Sequence[str], column: str | None, path: Path) -> str:
+    """The name of the column with the inputs. Raises MissingColumns."""
+    chosen = column or (names[0] if len(names) == 1 else "url")
+    if chosen not in names:
+        raise MissingColumns(
+            f"{path} has no column {chosen}; it has {', '.join(names)}. Name one: column=..., --column."
+        )
+    return chosen
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, which only line feeds end. What Windows adds to them is left out, with a warning.
+
+    Raises MissingSource, and BadSource where the file is damaged.
+    """
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="\n") as lines:
-            return [line.removesuffix("\n") for line in lines]
+        with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rt", encoding="utf-8", newline="\n") as file:
+            text = file.read()
+    except FileNotFoundError:
+        raise MissingSource(f"There is no file {path}.") from None
     except UnicodeDecodeError as error:
         raise BadSource(f"{path} is not UTF-8 text ({error.reason} at byte {error.start:,}).") from None
     except (gzip.BadGzipFile, zlib.error, EOFError):
         raise BadSource(f"{path} is no whole gzip file. Get it again.") from None
+    plain = text.removeprefix("\ufeff")
+    if plain.count("\n") == plain.count("\r\n"):
+        plain = plain.replace("\r\n", "\n")
+    if plain != text:
+        warnings.warn(f"{path} comes from Windows: the mark at its beginning, or the CR at the end of each line, is "
+                      "left out. To keep it, give a list of lines.", stacklevel=2)  # fmt: skip
+    return plain.removesuffix("\n").split("\n") if plain else []
+
+
+def read_table(path: Path) -> dict[str, list]:
+    """The columns of a table by name: text of `.csv` and `.tsv`, else any values. Raises MissingSource, BadSource."""
+    if not path.exists():
+        raise MissingSource(f"There is no file {path}.")
+    if (kind := kind_of(path)) == "parquet":
+        from urlseq.tables import local_table, open_fragment, read
+
+        names = parquet_columns(path)
+        parts = [read(open_fragment(file, names), names) for file in local_table(path)]
+        return {name: [value for part in parts for value in part[name].to_pylist()] for name in names}
+    try:
+        if kind == "jsonl":  # Arrow would make dates of some texts, and add keys to objects
+            rows = [json.loads(line) for line in read_lines(path) if line.strip()]
+            if not all(isinstance(row, dict) for row in rows):
+                raise BadSource('each line has to be an object, such as {"input": "a", "output": 1}')
+            return {name: [row.get(name) for row in rows] for name in dict.fromkeys(itertools.chain(*rows))}
+        if kind in ("csv", "tsv"):
+            return read_csv(path)
+    except (ValueError, OSError) as error:
+        raise BadSource(f"{path} can't be read as {kind}: {str(error).splitlines()[0]}") from None
+    raise BadSource(f"{path} is no table. Save it as .csv, .tsv, .jsonl or parquet.")
+
+
+def read_csv(path: Path) -> dict[str, list]:
+    """The columns of a `.tsv` or a `.csv`. Excel's delimiters differ by country: the first line tells."""
+    import pyarrow.csv as csv
+
+    with pa.input_stream(str(path)) as stream:
+        header = stream.read(4096).partition(b"\n")[0]
+    delimiter = max(",;\t", key=lambda mark: header.count(mark.encode())) if kind_of(path) == "csv" else "\t"
+    parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    with csv.open_csv(path, parse_options=parse) as stream:
+        names = stream.schema.names
+    as_text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+    return csv.read_csv(path, parse_options=parse, convert_options=as_text).to_pydict()
 
 
 def draw(sampler: Sampler, rng: random.Random, count: int, held_out: bool, max_input_bytes: int) -> list[str]:
-    """`count` inputs of at most `max_input_bytes` bytes from the sampler, all held out or none of them.
+    """`count` inputs of at most `max_input_bytes` bytes from the sampler, all held out or none of them. Of a list each
+    held-out input comes once, so they may be fewer.
 
     Raises WrongType or InvalidInput on what can't be an input at all, and InvalidSetting where the sampler yields
     too few distinct inputs to find any of that side.
     """
     inputs: list[str] = []
     rejected, is_held_out = 0, held_out_rule(sampler)
+    if held_out and count and isinstance(sampler, ListSampler):
+        if (distinct := len(sampler.distinct)) < FEWEST_INPUTS:
+            raise InvalidSetting(f"{distinct} different inputs are too few to learn from: give {FEWEST_INPUTS} at "
+                                 "least, better some hundreds.")  # fmt: skip
+        if known := [text for text in sampler.held_out if not invalid_reason(text, max_input_bytes)]:
+            return rng.sample(known, min(count, len(known)))
     while missing := count - len(inputs):
         drawn = [sampler(rng) for _ in range(missing)]
         reasons = [invalid_reason(text, max_input_bytes) for text in drawn]

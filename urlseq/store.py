@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import re
 import shutil
 import zipfile
@@ -17,7 +18,8 @@ from urllib.parse import urlparse
 import keras
 import numpy as np
 
-from urlseq.errors import BadModel
+from urlseq.decoding import Decoder
+from urlseq.errors import BadModel, Forked
 from urlseq.functions import Function, Inverse, name_of
 from urlseq.learned import LearnedCopy
 from urlseq.model import Architecture, build_model
@@ -66,6 +68,7 @@ def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
     not imported, since that would let a file decide which code runs. Raises BadModel.
     """
     path = folder_of(folder)
+    Decoder.check_process()
     try:
         text = (path / CARD).read_text(encoding="utf-8")
         card = json.loads(text)
@@ -115,6 +118,33 @@ def check_card(path: Path, card: dict) -> None:
         raise BadModel(f"{path / CARD} lacks {', '.join(sorted(missing))}. Get the copy again, or train it again.")
     if (encoding := card["encoding"]) != ENCODING:
         raise BadModel(f"{path} writes answers as {encoding!r}; this version reads {ENCODING!r}. Train it again.")
+
+
+class NoAnswer:
+    """Stands for a copy that can't answer here. A pool of processes would wait for ever if unpickling it failed."""
+
+    def __init__(self, error: Forked):
+        self.error = error
+
+    def __call__(self, *_, **__):
+        raise self.error
+
+    def __getattr__(self, name: str):
+        return self.__call__
+
+
+def restored(card: dict, weights: list[np.ndarray], pickled: bytes | None) -> LearnedCopy:
+    """A copy that was pickled, with its function if that was, and is found here."""
+    try:
+        Decoder.check_process()
+    except Forked as error:
+        return cast(LearnedCopy, NoAnswer(error))
+    model = build_model(Architecture(**card["architecture"]))
+    model.set_weights(weights)
+    function = None
+    with contextlib.suppress(Exception):  # such as a function of a notebook, which is not found elsewhere
+        function = pickle.loads(pickled) if pickled else None
+    return copy_of(model, card, function)
 
 
 def copy_of(model: keras.Model, card: dict, function: Function | None) -> LearnedCopy:

@@ -17,21 +17,28 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs
-from pyarrow.dataset import ParquetFileFormat, ParquetFileFragment
+from pyarrow.dataset import FileSystemDatasetFactory, ParquetFileFormat, ParquetFileFragment, field
 
 from urlseq.errors import BadSource, MissingColumns, MissingPackage, MissingSource, PrivateSource, Unreachable
 from urlseq.sampling import LabelledInput, is_held_out
 
+FILE_NAME = re.compile(r"\.(parquet|parq|pq)(\.gz(ip)?)?$", re.IGNORECASE)
 PAGE_ROWS = 8192  # the rows drawn from one row group before another one is chosen
 EMPTY_PAGES = 1000  # after so many pages in a row without an input there is hardly any in the table
 # Words in the errors of Arrow and of Java, and the error that each of them stands for.
 TRACES = [
     ("NoSuchBucket|UnknownStoreException|NO_SUCH_BUCKET", MissingSource, "There is no bucket {bucket}."),
     ("AccessDenied|Status Code: 403|ACCESS_DENIED", PrivateSource, "{bucket} is private: it refuses anonymous "
-     "readers. Where you have an account: anonymous=False."),
+     "readers. Where you have an account: anonymous=False. Common Crawl needs none by tables.common_crawl_table."),
     ("PATH_NOT_FOUND|FileNotFoundException|Path does not exist", MissingSource, "There is no table {path}."),
+    ("PARQUET_TYPE_ILLEGAL", BadSource, "This session does not read nanoseconds, which {path} holds: "
+     "session.conf.set('spark.sql.legacy.parquet.nanosAsLong', True) makes them whole numbers."),
+    (r"CANNOT_READ_FILE_FOOTER|is not a Parquet file", BadSource, "A file of {path} is damaged, or no parquet."),
+    ("Relative path in absolute URI", BadSource, "Spark reads no file with a colon in its name, and no pattern beside "
+     "one: rename what is in {path}, or read it with urlseq.tables."),
     ("UNABLE_TO_INFER_SCHEMA", MissingSource, "There is no parquet file in {path}."),
-    ("No FileSystem for scheme|S3AFileSystem not found", MissingSource, "This session has no S3 support, for {path}."),
+    ("No FileSystem for scheme|S3AFileSystem not found", MissingSource, "This session has no S3 support, for {path}. "
+     "Stop it, and urlseq.spark.session() starts one that has; with s3=False it is used for tables elsewhere."),
     ("UnknownHost|Connection refused|ConnectException|connect timed out|Unable to execute HTTP|not an S3|"
      "Status Code: 400|XmlParse|AWSS3IOException|AWSServiceIOException|AWS Error [A-Z_]+", Unreachable,
      "No S3 server answers for {bucket} ({word}): is there a network, and is the endpoint right?"),
@@ -54,11 +61,17 @@ def translate_errors(path: str, kinds: tuple[type[Exception], ...] = (OSError,))
 
 def local_table(path: str | Path) -> Table:
     """A parquet file, or all those in a folder and in the folders within. Raises MissingSource."""
-    path = Path(path)
+    path, filesystem = Path(path), pyarrow.fs.LocalFileSystem()
     if not path.exists():
         raise MissingSource(f"There is no table {path}.")
-    found = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    return fragments([str(part) for part in found], pyarrow.fs.LocalFileSystem(), str(path))
+    return fragments(files_in(str(path), filesystem) if path.is_dir() else [str(path)], filesystem, str(path))
+
+
+def files_in(folder: str, filesystem: pyarrow.fs.FileSystem) -> list[str]:
+    """The parquet files in a folder and in the folders within; Arrow passes over names that begin with `.` or `_`."""
+    selector = pyarrow.fs.FileSelector(folder, recursive=True)
+    found = FileSystemDatasetFactory(filesystem, selector, ParquetFileFormat()).finish(pa.schema([])).files
+    return sorted(path for path in found if FILE_NAME.search(path))
 
 
 def s3_table(path: str, anonymous: bool = True, region: str = "us-east-1", endpoint: str | None = None) -> Table:
@@ -68,8 +81,7 @@ def s3_table(path: str, anonymous: bool = True, region: str = "us-east-1", endpo
         anonymous=anonymous, region=region, endpoint_override=address or None, scheme=scheme or "https"
     )
     with translate_errors(path):
-        found = filesystem.get_file_info(pyarrow.fs.FileSelector(path.split("://")[-1].rstrip("/"), recursive=True))
-    return fragments(sorted(info.path for info in found if info.path.endswith(".parquet")), filesystem, path)
+        return fragments(files_in(path.split("://")[-1].rstrip("/"), filesystem), filesystem, path)
 
 
 def common_crawl_table(crawl: str, server: str = "https://data.commoncrawl.org") -> Table:
@@ -117,7 +129,8 @@ def with_retries(read: Callable[[], Any], address: str, tries: int = 6, first_wa
             failure, reason = failure_of(error), str(error) or type(error).__name__
             if not failure and isinstance(error, FileNotFoundError):
                 raise MissingSource(f"There is no file {address}.") from None
-            if not failure and (isinstance(error, pa.ArrowInvalid) or (type(error) is OSError and not error.errno)):
+            kinds = (pa.ArrowException, UnicodeDecodeError)
+            if not failure and (isinstance(error, kinds) or (type(error) is OSError and not error.errno)):
                 raise BadSource(f"{address} can't be read as parquet: {reason.splitlines()[0]}") from None
             if not failure:
                 raise
@@ -141,30 +154,47 @@ def failure_of(error: BaseException | None) -> str:
     return ""
 
 
-def check_columns(columns: Sequence[str], names: Sequence[str], where: str) -> None:
-    """Raises MissingColumns where one of `columns` is not among the table's `names`."""
-    if missing := [name for name in columns if name not in names]:
+def find_columns(columns: Sequence[str], names: Sequence[str], where: str) -> list[str]:
+    """Those of the table's own `names` that are meant by `columns`, though in another case. Raises MissingColumns."""
+    alike = {each: [each] if each in names else [name for name in names if name.lower() == each.lower()]
+             for each in columns}  # fmt: skip
+    if missing := [column for column, found in alike.items() if len(found) != 1]:
         raise MissingColumns(f"{where} has no column {', '.join(missing)}; it has {', '.join(names)}.")
+    return [found[0] for found in alike.values()]
 
 
-def open_fragment(fragment: ParquetFileFragment, columns: Sequence[str]) -> ParquetFileFragment:
-    """The same file with its footer read. Raises MissingColumns, and what `with_retries` does."""
+def open_fragment(fragment: ParquetFileFragment, columns: Sequence[str], text: bool = False) -> ParquetFileFragment:
+    """The same file with its footer read. Raises MissingColumns, what `with_retries` does, and BadSource where the
+    columns have to be `text` and are not."""
     with_retries(fragment.ensure_complete_metadata, fragment.path)
-    check_columns(columns, fragment.physical_schema.names, fragment.path)
+    schema = fragment.physical_schema
+    names = find_columns(columns, with_retries(lambda: schema.names, fragment.path), fragment.path)
+    if text and (other := [each for each in schema if each.name in names and not is_text(each.type)]):
+        raise BadSource(f"Column {other[0].name!r} of {fragment.path} holds {other[0].type}, not text. Convert it to "
+                        "text first, as Arrow's column.cast('string') does.")  # fmt: skip
     return fragment
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether Arrow reads a column of this type as text, or as nulls alone, which any type might be."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return str(kind) in ("string", "large_string", "string_view", "extension<arrow.json>", "null")
+
+
 def read(fragment: ParquetFileFragment, columns: Sequence[str]) -> pa.Table:
-    return with_retries(lambda: fragment.to_table(columns=list(columns)), fragment.path)
+    """These columns of an opened file, called as they are here, with text of any type as Arrow's `string`."""
+    names = find_columns(columns, fragment.physical_schema.names, fragment.path)
+    kinds = [each.with_type(pa.string()) if is_text(each.type) else each for each in fragment.physical_schema]
+    fields = dict(zip(columns, map(field, names), strict=True))
+    found = with_retries(lambda: fragment.to_table(schema=pa.schema(kinds), columns=fields), fragment.path)
+    with_retries(lambda: found.validate(full=True), fragment.path)  # parquet may call text what is no UTF-8
+    return found
 
 
 def read_column(path: str | Path, column: str) -> list[str]:
     """The texts in a column of a local table, without nulls. Raises MissingColumns, or BadSource if it has no texts."""
-    parts = [read(open_fragment(part, [column]), [column])[column].drop_null() for part in local_table(path)]
-    for values in parts:
-        if len(values) and not isinstance(values[0].as_py(), str):
-            raise BadSource(f"Column {column!r} of {path} holds {values.type}, not text. Convert it to text first.")
-    return [text for values in parts for text in values.to_pylist()]
+    parts = [open_fragment(part, [column], text=True) for part in local_table(path)]
+    return [text for part in parts for text in read(part, [column])[column].drop_null().to_pylist()]
 
 
 def sample(table: Table, count: int, columns: Sequence[str] = ("url",), seed: int = 0,
@@ -173,14 +203,15 @@ def sample(table: Table, count: int, columns: Sequence[str] = ("url",), seed: in
 
     As one file of a sorted table is one corner of the web, each row group comes from another, while there are any.
     """
-    rng = random.Random(seed)
-    files = rng.sample(table, min(row_groups, len(table)))
-    pages = []
+    rng, pages = random.Random(seed), []
+    opened = (file for file in rng.sample(table, len(table)) if open_fragment(file, columns).metadata.num_rows)
+    if not (files := list(itertools.islice(opened, row_groups))):
+        raise BadSource(f"The table of {table[0].path} has no rows.")
     for file in itertools.islice(itertools.cycle(files), row_groups):
-        group = rng.randrange(open_fragment(file, columns).num_row_groups)
+        group = rng.randrange(file.num_row_groups)
         rows = read(file.subset(row_group_ids=[group]), columns)
         pages.append(rows.take(rng.sample(range(len(rows)), min(len(rows), -(-count // row_groups)))))
-    page = pa.concat_tables(pages)
+    page = with_retries(lambda: pa.concat_tables(pages, promote_options="permissive"), table[0].path)
     return page.take(rng.sample(range(len(page)), min(count, len(page))))
 
 
@@ -196,9 +227,9 @@ class TableSampler:
         """Inputs come from `column`; where the table has a column `answers`, they carry it as their answer."""
         files = local_table(table) if isinstance(table, str | Path) else table
         names = open_fragment(files[0], [column]).physical_schema.names
-        self.columns = [column, answers] if answers and answers in names else [column]
-        groups = [group for file in files for group in open_fragment(file, self.columns).split_by_row_group()]
-        self.groups = [group for group in groups if group.row_groups[0].num_rows]
+        self.columns = [column, answers] if answers and answers in names and answers != column else [column]
+        groups = [group for file in files for group in open_fragment(file, self.columns, True).split_by_row_group()]
+        self.groups = [group for group in groups if group.row_groups[0].num_rows > 0]
         self.rows_up_to = list(itertools.accumulate(group.row_groups[0].num_rows for group in self.groups))
         self.folder = os.path.commonprefix([file.path for file in files]).rpartition("/")[0]
         if not self.groups:

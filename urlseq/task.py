@@ -2,23 +2,40 @@
 
 import dataclasses
 import functools
-import json
 import math
 import random
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
-from urlseq.errors import InvalidSetting, UnfitFunction, WrongType
-from urlseq.functions import Function, Inverse, answers, name_of
-from urlseq.sampling import Sampler
+from urlseq.errors import InvalidSetting, UnfitFunction, UnfitValue
+from urlseq.functions import (
+    Function,
+    Inverse,
+    answer,
+    answers,
+    changed_answer,
+    check_callable,
+    name_of,
+    warn_of_values,
+)
+from urlseq.pairs import pairs_of
+from urlseq.sampling import ListSampler, Sampler
 from urlseq.sources import InputSource, draw, sampler_of
 from urlseq.vectorize import byte_lengths, make_batch, shown
 
 # A function whose answers have more bytes can't be copied.
 LONGEST_ANSWER = 2048
+
+
+def plain_numbers(settings) -> None:
+    """Makes numpy's numbers among the settings, a frozen dataclass, plain ones, which JSON can hold."""
+    for name, value in vars(settings).items():
+        if isinstance(value, np.generic):
+            object.__setattr__(settings, name, value.item())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +46,9 @@ class Training:
     With a `folder`, the copy is saved there, and a training that was interrupted goes on where it stopped when the
     same call is made again. `learning_rate` is the schedule's peak; where exact match goes up and down, with small
     batches or many rare facts, a third of it is better. `loss` is a function of target and logits, by default
-    `model.masked_crossentropy`. `validation_count` held-out inputs choose the best epoch.
+    `model.masked_crossentropy`. `validation_count` held-out inputs choose the best epoch; up to `kept_examples` others
+    stay in the card, with their answers. Where pairs are not all learned, parts of them are, too, to tell whether more
+    would help, unless `learning_curve` is false.
     """
 
     minutes: float | None = None
@@ -43,9 +62,12 @@ class Training:
     validation_count: int = 2000
     until: float | None = None
     loss: Callable | None = None
+    kept_examples: int = 200
     verbose: bool = True
+    learning_curve: bool = True
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if any(budget is not None and budget <= 0 for budget in (self.minutes, self.examples)):
             raise InvalidSetting(
                 f"The budget has to be above 0, but minutes is {self.minutes} and examples is {self.examples}."
@@ -119,51 +141,79 @@ class Examples:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A function to copy, or one whose `inverse` is learned, and where the inputs come from.
+    """A function to copy, or one whose `inverse` is learned, and where the inputs come from; or pairs alone.
 
     `inputs` may be a sampler (`random.Random -> str`), a list of texts, an Arrow array or a file; by default URLs of
-    all kinds. For an inverse they are the function's inputs: what it makes of them is learned from. Inputs of more
-    than `max_input_bytes` bytes of UTF-8 are left out. With `reverse_output` the network writes an answer from its end,
-    on which the beginning may depend, as that of sums and of numbers in another base does, by their carries.
+    all kinds. `column` has them where the file is a table. For an inverse they are the function's inputs: what it
+    makes of them is learned from. `pairs` are inputs with their outputs, as of `pairs.pairs_of`, and `columns` the two
+    columns of a table of them. Inputs of more than `max_input_bytes` bytes of UTF-8, by default 128 or what the longest
+    of the pairs has, are left out. With `reverse_output` the network writes an answer from its end, on which the
+    beginning may depend, as that of sums and of numbers in another base does, by their carries.
     """
 
     function: Function | None = None
     inputs: InputSource | None = dataclasses.field(default=None, repr=False)
     inverse: Function | None = None
-    max_input_bytes: int = 128
+    max_input_bytes: int = cast(int, None)
     reverse_output: bool = False
+    pairs: Any = None
+    columns: Sequence[str] | None = None
+    column: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.function is None) == (self.inverse is None):
-            raise InvalidSetting("Give a function to copy, or a function whose inverse is to be learned: one of them.")
-        if not callable(function := self.inverse if self.function is None else self.function):
-            raise WrongType(f"A function is needed, not {shown(str(function))}.")
+        if sum(each is not None for each in (self.function, self.inverse, self.pairs)) != 1:
+            raise InvalidSetting("Give a function to copy, or a function whose inverse is to be learned, or pairs: one "
+                                 "of them.")  # fmt: skip
+        if self.pairs is None:
+            check_callable(self.inverse if self.function is None else self.function)
+        elif self.inputs is not None:
+            raise InvalidSetting("Pairs bring their inputs along: give no others.")
+        else:
+            object.__setattr__(self, "pairs", pairs_of(self.pairs, self.columns, self.max_input_bytes))
+        if self.max_input_bytes is None:
+            object.__setattr__(self, "max_input_bytes", self.pairs.max_input_bytes if self.pairs else 128)
+        plain_numbers(self)
         if self.max_input_bytes < 1:
             raise InvalidSetting(f"max_input_bytes has to be above 0, but it is {self.max_input_bytes}.")
 
     @functools.cached_property
+    def left_out(self) -> dict[str, str]:
+        """The inputs that were left out since their values can't be answers, and why."""
+        return {}
+
+    @functools.cached_property
     def target(self) -> Function:
-        """The function that is learned: an `Inverse` where it is one."""
-        return self.function if self.function is not None else Inverse(cast(Function, self.inverse))
+        """The function that is learned: an `Inverse` where it is one; None where there are pairs alone."""
+        return cast(Function, self.function) if self.inverse is None else Inverse(self.inverse)
+
+    @property
+    def name(self) -> str:
+        """Of the function, or of the pairs."""
+        return self.pairs.name if self.pairs else name_of(self.target)
 
     @functools.cached_property
     def sampler(self) -> Sampler:
         """Draws the inputs of what is learned."""
+        if self.pairs:
+            return self.pairs.sampler
         if self.inputs is None:
             from urlseq.samplers import urls
 
             sampler = urls(self.max_input_bytes)
         else:
-            sampler = sampler_of(self.inputs)
-        return self.target.pairs(sampler) if isinstance(self.target, Inverse) else sampler
+            sampler = sampler_of(self.inputs, self.column)
+        if not isinstance(self.target, Inverse):
+            return sampler
+        # Which side an inverse's input is on, its own bytes decide, whatever the side of the value.
+        return self.target.pairs(sampler.__call__ if isinstance(sampler, ListSampler) else sampler)
 
     def sample(self, count: int = 5, seed: int = 0) -> list[str]:
         """A few inputs to look at, none of them held out."""
         return self.examples(f"{seed} sample", count, held_out=False).inputs
 
     def expected(self, inputs: Iterable[str]) -> list[str]:
-        """The function's answers, as compact JSON."""
-        return answers(self.target, inputs)
+        """The function's answers, as compact JSON. Raises NoFunction on what is not among the pairs."""
+        return answers(self.target, self.pairs.labelled(inputs) if self.pairs else inputs)
 
     def draw(self, rng: random.Random, count: int, held_out: bool) -> list[str]:
         """`count` inputs, all of them held out or none."""
@@ -175,47 +225,60 @@ class Task:
         return self.labelled(inputs)
 
     def labelled(self, inputs: list[str]) -> Examples:
-        """The inputs with their answers."""
-        return Examples(inputs, self.expected(inputs), self.reverse_output)
+        """The inputs with their answers, without those whose values can't be answers: see `left_out`."""
+        found: dict[int, str] = {}
+        for row, text in enumerate(inputs):
+            try:
+                found[row] = self.answer(text)
+            except UnfitValue as error:
+                self.left_out[text] = str(error)
+        return Examples([inputs[row] for row in found], list(found.values()), self.reverse_output)
+
+    def answer(self, text: str) -> str:
+        """The function's answer, as JSON. Raises UnfitValue where there is none, or one that is too long."""
+        found = answer(self.target, text)
+        if (length := len(found.encode())) > LONGEST_ANSWER:
+            raise UnfitValue(
+                f"{self.name}({shown(text)}) has {length:,} bytes, and a copy's answer {LONGEST_ANSWER:,} "
+                f"at most: {shown(found)}. Give shorter inputs, or a function with shorter answers."
+            )
+        return found
 
     def record(self) -> dict:
-        """The task as plain JSON, by the function's name."""
-        function = self.target.function if isinstance(self.target, Inverse) else self.target
-        inverse = self.inverse is not None
-        return {"function": name_of(function), "inverse": inverse, "max_input_bytes": self.max_input_bytes,
-                "reverse_output": self.reverse_output}  # fmt: skip
+        """The task as plain JSON, by the function's name; of pairs with `pairs`, what there is to tell of them."""
+        name = self.name if self.inverse is None else name_of(self.inverse)
+        counts = {"pairs": self.pairs.counts} if self.pairs else {}
+        return {"function": name, "inverse": self.inverse is not None, "max_input_bytes": self.max_input_bytes,
+                "reverse_output": self.reverse_output, **counts}  # fmt: skip
 
     def check(self, examples: Examples) -> None:
         """Raises UnfitFunction, with an example, where there is nothing to learn, or nothing that can be learned.
 
         Warns where a function has no inverse because it makes the same text of two inputs.
         """
-        name = name_of(self.target)
-        inputs, expected = examples.inputs, examples.answers
+        if isinstance(self.sampler, ListSampler):  # those held out may be few, and all alike
+            examples = self.labelled([*examples.inputs, *self.draw(random.Random("check"), 100, held_out=False)])
+        name, inputs, expected = self.name, examples.inputs, examples.answers
+        if 100 * len(self.left_out) > len(inputs):
+            raise UnfitFunction(next(iter(self.left_out.values())))
         if inputs and all(answer.startswith('{"error":') for answer in expected):
             raise UnfitFunction(f"{name} raises on each of {len(inputs):,} inputs: {expected[0]} on {inputs[0]!r}.")
         if len(inputs) > 1 and len(set(expected)) == 1:
             raise UnfitFunction(f"{name} gives {expected[0]} for each of {len(inputs):,} inputs: nothing to learn.")
-        lengths = byte_lengths(expected)
-        if lengths.max(initial=0) > LONGEST_ANSWER:
-            row = int(lengths.argmax())
-            raise UnfitFunction(
-                f"{name}({shown(inputs[row])}) has {lengths[row]:,} bytes, and a copy's answer {LONGEST_ANSWER:,} at "
-                f"most: {shown(expected[row])}. Give shorter inputs, or a function with shorter answers."
-            )
-        for text, answer in zip(inputs[:100], expected, strict=False):
-            if not gives_again(self.target, text, answer):
-                raise UnfitFunction(
-                    f"{name}({text!r}) is not what it was before: either it gives another value each time, "
-                    "and can't be copied, or the answers kept with the inputs are those of another function."
-                )
+        if self.pairs:
+            return
+        if changed := changed_answer(self.target, inputs[:100], expected[:100]):
+            raise UnfitFunction(changed)
         if isinstance(self.target, Inverse):
             rng = random.Random("collisions")
             self.target.warn_of_collision([self.sampler(rng) for _ in range(5000)])
+        else:
+            warn_of_values(self.target, map(str, inputs[:10]))
 
-
-def gives_again(function: Function, text: str, answer: str) -> bool:
-    """Whether the function, called once more, confirms an answer; for an inverse, the inverted function does."""
-    if isinstance(function, Inverse):
-        return function.certifies(json.loads(answer), text)
-    return answers(function, [str(text)]) == [answer]  # str: a labelled input would only repeat its answer
+    def check_again(self, examples: Examples) -> None:
+        """Warns, after the training, of inputs that were left out, and where the function has changed meanwhile."""
+        if self.left_out:
+            first = next(iter(self.left_out.values()))
+            warnings.warn(f"{len(self.left_out):,} inputs were left out of the training. {first}", stacklevel=4)
+        if not self.pairs and (changed := changed_answer(self.target, examples.inputs[:20], examples.answers[:20])):
+            warnings.warn(f"After the training: {changed}", stacklevel=4)

@@ -1,5 +1,6 @@
 """Training: batches of about the same length, a learning rate that follows the budget, and the loop itself."""
 
+import builtins
 import math
 import random
 import time
@@ -201,6 +202,11 @@ def fit(model: keras.Model, batches: Batches, validation: Validation | None, che
         try:
             model.fit(batches, validation_data=validation, initial_epoch=first, epochs=1_000_000, verbose=0,
                       shuffle=False, callbacks=[schedule, checkpoint, *callbacks])  # fmt: skip
+        except KeyboardInterrupt:
+            # In a notebook the copy so far is of use; a command ends.
+            if not (hasattr(builtins, "__IPYTHON__") and checkpoint.best_weights):
+                raise
+            checkpoint.interrupted = True
         except Exception:
             if batches.error is not None:
                 raise batches.error from None

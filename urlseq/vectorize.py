@@ -3,15 +3,16 @@
 The same few functions serve training and answering, so that the two can't drift apart.
 """
 
+import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from urlseq.errors import InvalidInput, WrongType
+from urlseq.errors import InvalidInput, InvalidSetting, WrongType
 
 # UTF-8 never uses the bytes 0xFE and 0xFF, so they can mark where an output begins (BOS) and a text ends (EOS).
 # Padding is byte 0, so NUL can't be part of a text.
@@ -37,6 +38,8 @@ PADDING_STEP = 16
 BATCH = 64
 # Of all pairs of positions attention keeps numbers at once. So many may a batch have: about 300 MB.
 ATTENTION_NUMBERS = 2**26
+# Of an iterator so many inputs are read: one that gives more may go on for ever.
+MOST_ITERATED = 10**6
 
 Texts = Sequence[str] | Any  # or an Arrow array
 
@@ -77,7 +80,7 @@ NUL = "it holds a NUL character, which marks padding here"
 def invalid_reason(text: str, max_input_bytes: int) -> str:
     """Why a text can't be an input; "" for one that can. Raises WrongType on what is no text."""
     if not isinstance(text, str):
-        raise WrongType(f"An input has to be text, but there is {text!r}.")
+        raise WrongType(f"An input has to be text, but there is {text!r:.100}. Of a table, give the column of texts.")
     try:
         length = len(text.encode())
     except UnicodeEncodeError:
@@ -85,6 +88,20 @@ def invalid_reason(text: str, max_input_bytes: int) -> str:
     if "\0" in text:
         return NUL
     return f"it has {length:,} bytes, more than the {max_input_bytes:,} that were learned" * (length > max_input_bytes)
+
+
+def input_list(inputs: Any) -> list[str]:
+    """The inputs in a list, an Arrow array or any iterable. Raises WrongType, and InvalidSetting on too many."""
+    if hasattr(inputs, "columns") or isinstance(inputs, Mapping):  # a loop would give names of columns, or keys
+        kind = type(inputs).__name__
+        raise WrongType(f"A {kind} is no list of texts: give one column, such as table['url'], or list(values).")
+    try:
+        found = list(itertools.islice(inputs, None if hasattr(inputs, "__len__") else MOST_ITERATED + 1))
+    except TypeError:
+        raise WrongType(f"A text, or a list of texts, is needed, not {inputs!r:.100}.") from None
+    if len(found) > MOST_ITERATED and not hasattr(inputs, "__len__"):
+        raise InvalidSetting(f"A {type(inputs).__name__} gave more than {MOST_ITERATED:,} inputs: give a list of them.")
+    return [text.as_py() if hasattr(text, "as_py") else text for text in found]  # Arrow has texts of its own
 
 
 def shown(text: str) -> str:

@@ -7,13 +7,11 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import random
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlparse
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +24,6 @@ from urlseq.export.saved_model import SIGNATURES, saved_model_answers, write_sav
 from urlseq.learned import LearnedCopy
 from urlseq.model import Architecture, build_model
 from urlseq.store import replace_folder, temporary_path, write_file
-from urlseq.task import Task
 from urlseq.vectorize import ENCODING, JSON_OF_BYTE
 
 FORMAT = 3
@@ -38,9 +35,10 @@ def export(copy: LearnedCopy, folder: str | Path, inputs: Sequence[str] | None =
            precision: str = "float16", count: int = 1000) -> Path:  # fmt: skip
     """Writes a copy as SavedModel, TensorFlow.js model and LiteRT file with a manifest, and returns the folder.
 
-    Each form answers `count` inputs, by default ones like those that the copy learned from, and each answer has to
+    Each form answers up to `count` inputs, by default the held-out ones that the card keeps, and each answer has to
     equal the copy's. The SavedModel has 32-bit weights; the other two have weights of `precision`, and are compared
-    with the copy under such weights. The manifest says how many answers that changes.
+    with the copy under such weights. The manifest says how many answers that changes, and has four short inputs for a
+    page to show.
 
     An export that is in `folder` is replaced at the end, or stays as it was. Raises ExportError, and InvalidSetting
     where `folder` holds anything else or no inputs are known to check with.
@@ -95,6 +93,7 @@ def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: s
         "max_answer_bytes": copy.max_answer_bytes,
         "encoding": encoding_of(copy),
         **{name: copy.card.get(name) for name in ("threshold", "bytes_seen", "held_out_counts")},
+        "examples": sorted(filter(str.strip, inputs[:20]), key=len)[:4],
         "weights": copy.card.get("sha256"),
         "saved_model": {"folder": "saved_model", "signatures": list(SIGNATURES)},
         "tensorflowjs": {"model": "tensorflowjs/model.json", "precision": precision},
@@ -137,23 +136,8 @@ def check(form: str, inputs: Sequence[str], expected: Decoded, found: Iterable[t
 
 
 def inputs_to_check(copy: LearnedCopy, inputs: Sequence[str] | None, count: int) -> list[str]:
-    """Up to `count` valid ones of the inputs, by default examples. Raises InvalidSetting where there are none."""
-    inputs = example_inputs(copy, count) if inputs is None else inputs
-    valid = [text for text in inputs if not copy.invalid_reason(text)]
+    """Up to `count` valid inputs, by default of those that the card keeps. Raises InvalidSetting if there are none."""
+    valid = [str(text) for text in (copy.examples if inputs is None else inputs) if not copy.invalid_reason(text)]
     if not valid:
         raise InvalidSetting(f"None of the inputs to check with is a valid one for {copy!r}.")
     return valid[:count]
-
-
-def example_inputs(copy: LearnedCopy, count: int) -> list[str]:
-    """Held-out inputs of a function that is known here: `urlparse`, or one of the gallery's."""
-    from urlseq.gallery import GALLERY
-
-    name, tasks = copy.card["task"]["function"], [Task(urlparse), *(entry.task for entry in GALLERY.values())]
-    task = next((task for task in tasks if task.record()["function"] == name), None)
-    if task is None:
-        raise InvalidSetting(f"Which inputs {name} takes is not known: give `inputs` to check the export with.")
-    function = task.function or task.inverse
-    function, inverse = (None, function) if copy.is_inverse else (function, None)
-    drawn = Task(function, task.inputs, inverse, copy.max_input_bytes).draw(random.Random("export"), count, True)
-    return [str(text) for text in drawn]

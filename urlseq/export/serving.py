@@ -29,7 +29,7 @@ def add_version(copy: LearnedCopy, folder: str | Path, inputs: Sequence[str] | N
                 version: int | None = None, count: int = 200) -> Path:  # fmt: skip
     """Adds a copy to a model's folder as its next version, and returns that version's folder.
 
-    First it answers `count` inputs, by default ones like those that the copy learned from, and each answer has to
+    First it answers up to `count` inputs, by default the held-out ones that the card keeps, and each answer has to
     equal the copy's. It appears whole or not at all, and no version that is there is ever written to: TensorFlow
     Serving may watch the folder, and loads the highest number. Raises ExportError (VersionExists where the `version`
     asked for is there), and InvalidSetting where no inputs are known to check with.

@@ -7,13 +7,18 @@ import subprocess
 import sys
 import tempfile
 import warnings
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pyspark
+from py4j.protocol import Py4JError
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
+from pyspark.sql.utils import is_remote
 
-from urlseq.errors import NoJava, Unreachable
+from urlseq.errors import InvalidSetting, NoJava, Unreachable
+from urlseq.tables import translate_errors
 
 CHECKOUT = Path(__file__).resolve().parents[2]  # or, where the package is installed, what it is installed in
 CACHE = CHECKOUT / ".cache" if (CHECKOUT / "setup_colab.sh").exists() else Path(os.path.expanduser("~/.cache/urlseq"))
@@ -38,6 +43,7 @@ SETTINGS = {
     # Where Arrow can't, an error is better than a silent detour that takes ten times as long.
     "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.legacy.parquet.nanosAsLong": "true",  # by default, one such column makes a table unreadable
     "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={QUIET_LOG.as_uri()}",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -56,7 +62,7 @@ CURRENT: list = []  # the settings and the session that were made last
 
 
 def java_version() -> int:
-    """The number of the Java that Spark will use. Raises NoJava where there is none, or one before 17."""
+    """The number of the Java that Spark will use. Raises NoJava where there is none, or one too old or too new."""
     home = os.environ.get("JAVA_HOME")
     program = Path(home) / "bin" / "java" if home else "java"
     advice = "Spark needs Java 17 or newer: bash setup_colab.sh installs one, or says how."
@@ -67,7 +73,22 @@ def java_version() -> int:
     found = re.search(r'version "(?:1\.)?(\d+)', shown)
     if found is None or int(found[1]) < 17:
         raise NoJava(f"This Java is too old: {shown.splitlines()[0] if shown else program}. {advice}")
+    if int(found[1]) > 22:  # which no longer has `Subject.getSubject`
+        [jar] = SPARK_HOME.glob("jars/hadoop-client-api-*.jar")
+        if not any(name.endswith("/SubjectUtil.class") for name in zipfile.ZipFile(jar).namelist()):
+            raise NoJava(f"This Java is too new for Spark {pyspark.__version__}: {shown.splitlines()[0]}. "
+                         "Set JAVA_HOME to the folder of a Java 17 or 21.")  # fmt: skip
     return int(found[1])
+
+
+def check_environment() -> None:
+    """Raises InvalidSetting where the environment would have pyspark start anything but its own Spark."""
+    home, words = os.environ.get("SPARK_HOME"), os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")
+    if home and not any(Path(home).glob(f"jars/spark-core_*-{pyspark.__version__}.jar")):
+        raise InvalidSetting(f"SPARK_HOME is {home}, where no Spark {pyspark.__version__} is, as pyspark needs it: "
+                             "del os.environ['SPARK_HOME'], and pyspark starts its own.")  # fmt: skip
+    if "pyspark-shell" not in words.split():
+        raise InvalidSetting(f"PYSPARK_SUBMIT_ARGS is {words!r}: it has to end with pyspark-shell.")
 
 
 def s3_jars() -> Path:
@@ -104,11 +125,19 @@ def session(master: str = "local[*]", *, s3: bool = True, anonymous: bool = True
 
     `anonymous` reads public buckets without an account, `endpoint` is another S3 server than Amazon's, such as
     `http://127.0.0.1:7070`. More `settings` are Spark's own, with `__` for each dot, such as `spark__driver__memory`.
-    Somebody else's session is used as it is, with a warning. Raises NoJava, and Unreachable where jars are missing.
+    Somebody else's session is used as it is, with a warning, and never stopped. Raises MissingSource where that can't
+    read S3, InvalidSetting where the environment does not fit, NoJava, and Unreachable where jars are missing.
     """
+    if is_remote() or "SPARK_REMOTE" in os.environ:
+        raise InvalidSetting("Spark Connect is in use, and urlseq needs Spark itself: call this in another Python, "
+                             "without SPARK_REMOTE.")  # fmt: skip
     if is_foreign():
+        found = SparkSession.builder.getOrCreate()
+        with translate_errors("s3://", (Py4JError,)):
+            java: Any = found.sparkContext
+            s3 and java._jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass("s3a", java._jsc.hadoopConfiguration())
         warnings.warn("Another Spark session is active: it is used, and its settings stay as they are.", stacklevel=2)
-        return SparkSession.builder.getOrCreate()
+        return found
     local = master.startswith("local")
     needed = {"spark.master": master, f"{S3A}endpoint.region": region} | SETTINGS
     needed |= (ANONYMOUS if anonymous else {}) | (LOCAL if local else {})
@@ -117,6 +146,7 @@ def session(master: str = "local[*]", *, s3: bool = True, anonymous: bool = True
     needed |= {name.replace("__", "."): str(value) for name, value in settings.items()}
     if CURRENT and CURRENT[0] == needed and (java := CURRENT[1].sparkContext._jsc) and not java.sc().isStopped():
         return CURRENT[1]
+    check_environment()
     java_version()
     stop()
     if local:
@@ -140,9 +170,8 @@ def stop() -> None:
     if CURRENT:
         CURRENT[1].stop()
         CURRENT.clear()
-    if gateway := SparkContext._gateway:
+    if (gateway := SparkContext._gateway) and gateway.proc:  # a JVM that this Python started
         gateway.shutdown()
-        if gateway.proc:
-            gateway.proc.stdin.close()  # at this the JVM ends
-            gateway.proc.wait(30)
+        gateway.proc.stdin.close()  # at this the JVM ends
+        gateway.proc.wait(30)
         SparkContext._gateway = SparkContext._jvm = None

@@ -1,6 +1,7 @@
 """A copied function as a stage of a Spark ML pipeline. The workers need this project's requirements."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,8 +20,8 @@ from pyspark.sql import types as T
 from urlseq.errors import NoFunction, WrongColumns
 from urlseq.functions import answer
 from urlseq.learned import LearnedCopy
-from urlseq.spark.labels import ship_package
-from urlseq.store import CARD, load
+from urlseq.spark.labels import named, ship_package, text_column
+from urlseq.store import CARD, SHIPPED, load
 
 # What a worker answers to a text, by the parameter that names its column.
 FIELDS = {
@@ -33,6 +34,12 @@ FIELDS = {
 DUMMY, TEXT = Params._dummy(), TypeConverters.toString
 
 
+def absolute(folder: str | Path) -> str:
+    """A copy's folder, so that a saved pipeline finds it from everywhere, or the name of a shipped copy as it is."""
+    shipped = (SHIPPED / folder).is_dir() and not os.path.exists(folder)
+    return str(folder) if shipped else os.path.abspath(folder)
+
+
 class CopiedFunction(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable, DefaultParamsWritable):
     """Answers each text of `inputCol`, in further columns, all of them null where the text is:
 
@@ -43,10 +50,10 @@ class CopiedFunction(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadab
 
     With `fallback` the real function answers what the copy does not trust, and what can't be an input; `trusted` and
     `reason` still describe the copy. `copyFolder` is a folder that the driver can read, or the name of a shipped copy;
-    the driver broadcasts what is in it. A saved pipeline keeps the path, not the copy.
+    the driver broadcasts what is in it. A saved pipeline keeps the absolute path, not the copy.
     """
 
-    copyFolder = Param(DUMMY, "copyFolder", "a copy's folder, or the name of a shipped one", TEXT)
+    copyFolder = Param(DUMMY, "copyFolder", "a copy's folder, or the name of a shipped one", absolute)
     fallback = Param(DUMMY, "fallback", "the real function answers what is not trusted", TypeConverters.toBoolean)
     confidenceCol, trustedCol, reasonCol, embeddingCol = (
         Param(DUMMY, f"{field}Col", f"the name of the column {field}", TEXT)
@@ -69,14 +76,12 @@ class CopiedFunction(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadab
 
     def transformSchema(self, schema: T.StructType) -> T.StructType:
         """The schema with the new columns. Raises WrongColumns."""
-        source, names = self.getInputCol(), [*schema.names, *self.columns().values()]
-        if source not in schema.names:
-            raise WrongColumns(f"There is no column {source!r} to read; the frame has {', '.join(schema.names)}.")
-        if not isinstance(kind := schema[source].dataType, T.StringType):
-            advice = f"F.col({source!r}).cast('string') converts it."
-            raise WrongColumns(f"Column {source!r} is of type {kind.simpleString()}, and has to be text: {advice}")
-        if taken := [name for name in self.columns().values() if names.count(name) > 1]:
-            raise WrongColumns(f"Two columns would be called {', '.join(dict.fromkeys(taken))}: give other names.")
+        text_column(schema, self.getInputCol())
+        made, spark = list(self.columns().values()), SparkSession.getActiveSession()
+        fold = str if spark and spark.conf.get("spark.sql.caseSensitive") == "true" else str.lower
+        names = [fold(name) for name in (*schema.names, *made)]
+        if taken := {name for name in made if names.count(fold(name)) > 1}:
+            raise WrongColumns(f"Two columns would be called {', '.join(sorted(taken))}, but for case: rename one.")
         fields = [T.StructField(name, FIELDS[parameter].dataType) for parameter, name in self.columns().items()]
         return T.StructType([*schema.fields, *fields])
 
@@ -87,8 +92,8 @@ class CopiedFunction(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadab
         answers = answering(dataset.sparkSession, copied, self.getOrDefault("fallback"), list(columns))
         # One column of all fields first, so that each text is answered once, whatever is made of it.
         together = f"{columns['outputCol']} and all that belongs to it"
-        answered = dataset.withColumn(together, answers(F.col(f"`{self.getInputCol()}`")))
-        fields = {name: F.col(f"`{together}`.{FIELDS[parameter].name}") for parameter, name in columns.items()}
+        answered = dataset.withColumn(together, answers(named(text_column(dataset.schema, self.getInputCol()))))
+        fields = {name: named(together)[FIELDS[parameter].name] for parameter, name in columns.items()}
         return answered.withColumns(fields).drop(together)
 
 

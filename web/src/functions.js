@@ -62,9 +62,14 @@ export const FUNCTIONS = {
   },
 };
 
-/** The entry of a copy, or a general one where its function is not in the table. */
-export function entryOf(name) {
-  return FUNCTIONS[name] ?? { title: name.replaceAll("_", " "), description: "a learned copy", examples: [] };
+export const isKnown = (name) => Object.hasOwn(FUNCTIONS, name);
+
+/** The entry of a copy; where its function is not in the table, one from its manifest. */
+export function entryOf(name, manifest = {}) {
+  if (isKnown(name)) return FUNCTIONS[name];
+  const of = `${manifest.inverse ? "the inverse of " : ""}${manifest.function}`;
+  const description = manifest.function ? `a learned copy of ${of}` : "a learned copy";
+  return { title: name.replaceAll("_", " "), description, examples: manifest.examples ?? [] };
 }
 
 /**

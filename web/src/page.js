@@ -1,7 +1,7 @@
 // The page: asks the worker at each key press, and shows the answers.
 
 import { characterSpans, invalidReason, untrustedReason, valueOf } from "./copy.js";
-import { entryOf, URL_PARTS, urlSpans } from "./functions.js";
+import { entryOf, isKnown, URL_PARTS, urlSpans } from "./functions.js";
 
 const $ = (id) => document.getElementById(id);
 const HINT = $("attention").textContent;
@@ -274,10 +274,12 @@ function remember(name, text) {
   }, 250); // browsers complain about an address that changes at each key
 }
 
-function chooseCopy(name, text) {
+async function chooseCopy(name, text) {
   page.name = name;
-  const { description, examples } = entryOf(name);
   document.querySelector(`input[value="${CSS.escape(name)}"]`).checked = true;
+  const manifest = isKnown(name) ? undefined : await manifestOf(name).catch(() => undefined);
+  if (name !== page.name) return; // another copy has been chosen since
+  const { description, examples } = entryOf(name, manifest);
   $("description").textContent = description;
   $("examples").replaceChildren(...examples.map((example) => {
     const button = document.createElement("button");

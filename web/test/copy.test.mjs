@@ -4,7 +4,7 @@ import { test } from "node:test";
 import {
   answerText, attentionRows, characterSpans, invalidReason, jsonBytes, signatureFor, toTokens, untrustedReason,
 } from "../src/copy.js";
-import { myDateFormat, urlSpans } from "../src/functions.js";
+import { entryOf, myDateFormat, urlSpans } from "../src/functions.js";
 
 const manifest = { max_input_bytes: 8, threshold: 0.9, bytes_seen: [..."abc[]\"'"].map((character) => character.charCodeAt(0)) };
 const encoding = { texts: { 10: "\\n", 34: '\\"', 92: "\\\\", 248: '"', 249: "\\u0000" }, reverse_output: false };
@@ -83,6 +83,15 @@ test("the date format is Python's", () => {
   assert.equal(myDateFormat("1900-01-31T23:59"), "Wednesday, 1f January 76c, 17:3b");
   assert.equal(myDateFormat("1998-04-31T07:05"), undefined);
   assert.equal(myDateFormat("x"), undefined);
+});
+
+test("a copy that the page does not know is described by its manifest", () => {
+  const manifest = { function: "my.shout", inverse: true, examples: ["a", "b"] };
+  assert.deepEqual(entryOf("my_shout", manifest), {
+    title: "my shout", description: "a learned copy of the inverse of my.shout", examples: ["a", "b"],
+  });
+  assert.deepEqual(entryOf("constructor"), { title: "constructor", description: "a learned copy", examples: [] });
+  assert.equal(entryOf("quote", manifest).title, "quote");
 });
 
 test("a URL is coloured only where its parts add up to it", () => {
