@@ -29,7 +29,7 @@ RUNGS = {
     "64 units": Architecture(),
     "128 units": Architecture(units=128, embedding=32, attention=64, hidden=128),
 }
-FUNCTIONS = ["urlparse", "html_escape", "splitext", "dates_in_hex"]
+FUNCTIONS = ["urlparse", "splitext", "dates_in_hex"]
 URLPARSE_MINUTES, GALLERY_MINUTES = 10.0, 1.0
 
 

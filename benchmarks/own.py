@@ -20,7 +20,7 @@ from urlseq.functions import answer
 
 KEPT_BACK = 2000
 # Examples of each training: about 4, 2, 1 and 5 minutes of one core that does nothing else.
-EXAMPLES = {"5000": 96_000, "1000": 48_000, "300": 24_000, "like": 120_000}
+EXAMPLES = {"5000": 96_000, "1000": 48_000, "300": 32_000, "like": 120_000}
 Draw = Callable[[random.Random], str]
 
 
@@ -294,13 +294,13 @@ def learn(name: str, way: str, examples: int | None = None) -> dict:
     """Trains one copy, and measures it on the inputs that were kept back."""
     function, draw = TASKS[name]()
     samples, kept_back = split(draw)
-    settings = {"max_input_bytes": 128, "examples": examples or EXAMPLES[way], "batch_size": 32, "epoch_batches": 200,
-                "verbose": False, "attempts": 0, "folder": f"runs/own/{name}, {way}"}  # fmt: skip
+    settings = {"max_input_bytes": 128, "examples": examples or EXAMPLES[way], "epoch_batches": 200, "verbose": False,
+                "attempts": 0, "folder": f"runs/own/{name}, {way}"}  # fmt: skip
     start = time.process_time()
     if way == "like":
         kind, known = samplers.like(samples[:300]), frozenset(kept_back)
         kind.is_held_out = lambda text: text in kind.held_out_set or text in known  # by chance they may come up
-        copy = copy_function(function, kind, **settings)
+        copy = copy_function(function, kind, batch_size=32, learning_rate=5e-3, **settings)
     else:
         copy = copy_function(pairs=pairs(function, samples[: int(way)]), learning_curve=False, **settings)
     minutes = (time.process_time() - start) / 60  # of the processor: other work does not count

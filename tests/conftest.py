@@ -90,7 +90,6 @@ def card(**changes) -> dict:
         "task": {"function": "str.upper", "inverse": False, "max_input_bytes": 12, "reverse_output": False},
         "architecture": {"units": 16, "embedding": 8, "attention": 8, "heads": 2, "hidden": 16},
         "bytes_seen": list(range(1, 128)),
-        "start_examples": 0,
         "longest_answer": 10,
         "threshold": 0.0,
     }

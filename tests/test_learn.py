@@ -78,18 +78,6 @@ def test_exact_match_under_teacher_forcing_is_that_of_greedy_answers(learned):
     assert 0 < forced.mean() < 1
 
 
-@pytest.mark.slow
-def test_a_training_may_start_with_a_copy(learned):
-    settings = {"max_input_bytes": LONGEST_WORD, "examples": 320, "batch_size": 16, "epoch_batches": 10, "attempts": 0,
-                "validation_count": 100, "verbose": False, "seed": 5}  # fmt: skip
-    further = copy_function(str.upper, words, start=learned, learning_rate=3e-4, **settings)
-    anew = copy_function(str.upper, words, architecture=tiny_architecture(), **settings)
-    assert further.card["architecture"] == learned.card["architecture"]
-    assert further.card["start_examples"] == learned.card["history"][-1]["examples"] and not anew.card["start_examples"]
-    shares = [copy.evaluate(FRESH[:200]).counts["exact"] / 200 for copy in (further, anew)]
-    assert shares[0] > shares[1] + 0.4
-
-
 def test_without_validation_nothing_is_measured_or_trusted_and_nothing_is_shown(capsys):
     settings = BRIEF | {"examples": 64, "epoch_batches": 1, "validation_count": 0, "attempts": ["abc"]}
     copy = copy_function(str.upper, words, **settings)
@@ -142,7 +130,7 @@ def test_examples_alone_are_the_budget_whatever_else_is_set(settings_of):
 def test_an_unknown_setting_is_named_with_all_that_there_are():
     with pytest.raises(InvalidSetting, match="There is no setting limit, minute[.] There are: ") as caught:
         copy_function(str.upper, limit=12, minute=3, seed=1)
-    for name in ("max_input_bytes", "minutes", "inverse", "architecture", "start", "attempts", "callbacks"):
+    for name in ("max_input_bytes", "minutes", "inverse", "architecture", "attempts", "callbacks"):
         assert name in str(caught.value).split("There are")[1]
 
 
@@ -220,13 +208,6 @@ def test_what_is_shown_and_where_it_is_kept_is_no_part_of_a_training(state_setti
 ])  # fmt: skip
 def test_another_training_does_not_go_on_from_the_state(state_settings, changes):
     assert state_settings(**changes) != state_settings()
-
-
-def test_another_start_does_not_go_on_from_the_state(state_settings):
-    """Copies that learned as much, and something else."""
-    first, second = (untrained_copy(seed, history=[{"examples": 5}]) for seed in (0, 1))
-    assert state_settings(start=first) == state_settings(start=first) != state_settings(start=second)
-    assert state_settings(start=first)["start_examples"] == 5 and state_settings()["start_examples"] == 0
 
 
 # ---------------------------------------------------------------- what can't be copied

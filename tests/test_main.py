@@ -91,6 +91,9 @@ def test_evaluate_imports_no_function_that_a_card_names(capsys, tmp_path):
     [
         (["call", "no-such-copy", "x"], "no learned copy"),
         (["copy", "str.upper", "--until", "99.9"], "above 0 and below 1"),
+        (["copy", "str.upper", "--until", "0"], "above 0 and below 1"),
+        (["copy", "str.upper", "--minutes", "nan"], "budget has to be above 0, but minutes is nan"),
+        (["copy", "html.escape", "--max-input-bytes", "0"], "max_input_bytes has to be above 0"),
         (["copy", "no.such.function"], "no function named"),
         (["copy", "html.escape", "--inputs", "missing.txt", "--folder", "copy"], "missing.txt"),
         (["copy", "os.getcwd", "--folder", "copy"], "does not take one text alone"),
@@ -104,7 +107,7 @@ def test_one_clear_line_says_what_is_wrong(capsys, tmp_path, monkeypatch, words,
 
 
 def test_wrong_arguments_exit_with_2(capsys):
-    for words in (["nonsense"], ["--minutes", "-1"], ["call"], ["copy", "hex", "--examples", "0.5"], ["--until", "0"]):
+    for words in (["nonsense"], ["call"], ["copy", "hex", "--examples", "0.5"]):
         with pytest.raises(SystemExit) as exit_:
             main(words)
         assert exit_.value.code == 2

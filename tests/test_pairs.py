@@ -74,6 +74,18 @@ def test_pairs_may_be_objects(kind):
     assert known(pairs_of(kind(source))) == PAIRS
 
 
+@pytest.mark.parametrize("kind", [pa.table, pd.DataFrame])
+def test_columns_in_another_case_are_found(kind):
+    assert known(pairs_of(kind({"OUTPUT": ["A"], "Input": ["a"]}))) == [("a", "A")]
+    assert known(pairs_of(kind({"E164": ["1"], "Name": ["x"], "n": [2]}), columns=("name", "e164"))) == [("x", "1")]
+
+
+def test_columns_may_be_numbers():
+    with pytest.warns(UserWarning, match="no columns input and output, but 0, 1. These are taken"):
+        assert known(pairs_of(pd.DataFrame(PAIRS))) == PAIRS
+    assert known(pairs_of(pd.DataFrame(PAIRS), columns=(1, 0))) == [(output, text) for text, output in PAIRS]
+
+
 def test_numbers_of_a_frame_are_numbers():
     assert known(pairs_of(pd.DataFrame({"input": ["a", "b"], "output": [1, 2]}))) == [("a", 1), ("b", 2)]
 
@@ -285,6 +297,10 @@ def test_inputs_of_tables_are_a_column(tmp_path):
     assert read_inputs(tmp_path / "a.csv", "text") == ["Smith, John", 'a "b"']
     assert read_inputs(tmp_path / "b.jsonl") == ["x"] and read_inputs(tmp_path / "c.parquet.gzip") == ["x", "y"]
     assert Task(str.upper, tmp_path / "a.csv", column="n").sampler.inputs == ["1", "2"]
+    (tmp_path / "d.csv").write_text("n,URL\n1,x\n")
+    pa.parquet.write_table(pa.table({"n": [1], "URL": ["x"]}), tmp_path / "d.parquet")
+    assert read_inputs(tmp_path / "d.csv") == read_inputs(tmp_path / "d.parquet") == ["x"]
+    assert Task(str.upper, tmp_path / "d.parquet").sampler.inputs == ["x"]
     with pytest.raises(MissingColumns, match="no column url; it has text, n. Name one: column="):
         read_inputs(tmp_path / "a.csv")
 
@@ -352,12 +368,12 @@ def test_few_that_are_held_out_and_all_alike_are_no_steady_function():
         steady.check(steady.examples("seed", 20, held_out=True))
 
 
-@pytest.mark.parametrize(("count", "trusted"), [(3, False), (HELD_OUT_OF_FEW, False), (300, True)])
+@pytest.mark.parametrize(("count", "trusted"), [(3, False), (HELD_OUT_OF_FEW, False), (150, True)])
 def test_what_few_can_not_promise_is_not_trusted(count, trusted):
-    """Only some 300 answers, all right, promise that no more than one in a hundred is wrong."""
+    """Only some 150 answers, all right, promise that no more than one in fifty is wrong."""
     threshold, risk = threshold_for(pd.Series([0.9] * count).to_numpy(), pd.Series([True] * count).to_numpy(), 0.001)
     assert (threshold < NONE_TRUSTED) == trusted and (risk is None) != trusted
-    assert not trusted or 0.009 < risk < 0.01
+    assert not trusted or 0.019 < risk < 0.02
 
 
 def test_fifty_inputs_are_learned_and_nothing_is_trusted(capsys):

@@ -65,6 +65,11 @@ def test_other_lists_of_texts_are_taken(inputs):
     assert drawn(inputs) == set(TEXTS)
 
 
+def test_a_set_is_sorted_since_its_order_differs_from_one_python_to_the_next():
+    sampler = sampler_of({f"text {number:03}" for number in range(300)})
+    assert sampler.inputs == [f"text {number:03}" for number in range(300)]
+
+
 def test_a_sampler_is_a_sampler_already():
     assert sampler_of(words) is words
 

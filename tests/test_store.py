@@ -4,7 +4,7 @@ import itertools
 import json
 import shutil
 import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -235,19 +235,14 @@ def test_another_encoding_of_answers_is_told_in_one_line(folder, encoding):
     assert "\n" not in str(caught.value) and repr(encoding) in str(caught.value)
 
 
-def test_weights_that_another_writer_took_away_and_brought_back_are_read(folder, monkeypatch):
-    """Between the card and the weights, another copy was saved, and then this one again: the card is the same."""
-    read_bytes, asked = Path.read_bytes, []
-
-    def read_later(path):
-        asked.append(path.name)
-        if len(asked) == 1:
-            raise FileNotFoundError(path)
-        return read_bytes(path)
-
-    monkeypatch.setattr(Path, "read_bytes", read_later)
-    assert load(folder).card["sha256"] == json.loads((folder / CARD).read_text())["sha256"]
-    assert len(asked) == 2
+def test_a_reader_waits_until_a_writer_is_done(folder):
+    with ThreadPoolExecutor() as threads:
+        with store.locked(folder):
+            weights = weights_of(folder).rename(folder / "away")  # as between the old card and the new one
+            reader = threads.submit(load, folder)
+            assert not wait([reader], timeout=0.3).done
+            weights.rename(folder / json.loads((folder / CARD).read_text())["weights"])
+        assert reader.result(60).card["threshold"] == 0
 
 
 def test_weights_are_taken_from_the_folder_alone(folder):

@@ -2,6 +2,7 @@ import dataclasses
 import itertools
 import json
 import math
+import random
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 from conftest import LETTERS, words, words_of
 
-from urlseq import Task, Training, copy_function, learn
+from urlseq import Architecture, Task, Training, copy_function, learn, samplers
 from urlseq.errors import InvalidSetting, UnfitFunction, WrongType
 from urlseq.evaluation import interval
 from urlseq.functions import Inverse
@@ -40,7 +41,8 @@ def test_the_part_of_the_budget_that_is_used_up_first_is_the_progress(training, 
     assert training.progress(seconds, examples) == pytest.approx(progress)
 
 
-@pytest.mark.parametrize("budget", [{"minutes": 0}, {"minutes": -1}, {"examples": 0}, {"minutes": 1, "examples": -5}])
+@pytest.mark.parametrize("budget", [{"minutes": 0}, {"minutes": -1}, {"minutes": math.nan}, {"examples": 0},
+                                    {"minutes": 1, "examples": -5}])  # fmt: skip
 def test_a_budget_of_nothing_is_refused(budget):
     with pytest.raises(InvalidSetting, match="budget has to be above 0, but minutes is .* and examples is ") as caught:
         Training(**budget)
@@ -199,6 +201,15 @@ def test_of_an_inverse_inputs_are_the_functions_values_and_answers_what_they_are
     assert task.expected(sample) == [json.dumps(text.lower()) for text in sample]
 
 
+def test_no_input_of_an_inverse_is_on_both_sides_though_its_values_are():
+    dates = samplers.dates("1990-01-01", "2020-12-31", minutes=1440)
+    for function, rule in ((lambda date: date[5:], is_held_out), (lambda date: date + "!", dates.is_held_out)):
+        task = Task(inverse=function, inputs=dates)
+        held_out, trained = (set(task.draw(random.Random(side), 500, side)) for side in (True, False))
+        assert held_out and not held_out & trained
+        assert all(map(rule, held_out))
+
+
 def test_the_limit_of_an_inverse_is_that_of_its_inputs():
     doubled = Task(inverse=lambda text: text * 2, inputs=words, max_input_bytes=4)
     assert set(byte_lengths(doubled.sample(50))) == {2, 4}
@@ -327,5 +338,6 @@ def test_two_values_of_which_a_function_makes_the_same_text_are_named_where_it_w
 def test_numbers_of_numpy_are_plain_numbers_in_settings():
     task = Task(str.upper, words, max_input_bytes=np.int64(40), reverse_output=np.True_)
     training = Training(minutes=np.float32(2), examples=np.int64(9), seed=np.uint8(3), folder=np.str_("runs"))
-    assert json.dumps([task.record(), training.record()])
+    sizes = dataclasses.asdict(Architecture(units=np.int64(32), heads=np.int8(2)))
+    assert json.dumps([task.record(), training.record(), sizes])
     assert (type(task.max_input_bytes), type(training.seed), training.folder) == (int, int, "runs")

@@ -425,6 +425,9 @@ def test_a_state_is_for_its_own_settings_alone(state):
         "inputs or answers": "other",
     }.items():
         assert restored(state, settings | {name: value}) == 0
+    longer = settings["training"] | {"examples": 10**6}
+    assert restored(state, settings | {"training": longer}) == 1
+    assert restored(state, settings | {"training": longer | {"until": 0.9}}) == 0  # its optimizer keeps averages, too
     assert restored(state.parent / "nothing" / state.name, settings) == 0
     assert restored(None, settings) == 0
 

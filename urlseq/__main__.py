@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     export = add(commands, "export", write_command, "write copies as SavedModel, TensorFlow.js model and LiteRT file")
     export.add_argument("--precision", choices=["float32", "float16"], default="float16", help="(%(default)s)")
     serve = add(commands, "serve", write_command, "add copies as new versions to the folder of TensorFlow Serving")
-    serve.add_argument("--version", type=positive(int), help="its number (default: the next one)")
+    serve.add_argument("--version", type=int, help="its number (default: the next one)")
     for command, folder in ((export, Path("web/models")), (serve, Path("serving"))):
         command.add_argument("copy", nargs="+", help=NAMES_A_COPY)
         command.add_argument("--folder", type=Path, default=folder, help="where each gets its folder (%(default)s)")
@@ -108,22 +108,11 @@ def add(commands: Any, name: str, command: Callable, summary: str) -> argparse.A
 
 def add_training(to: argparse.ArgumentParser) -> None:
     to.add_argument("--folder", type=Path, help=f"where the copy is kept (default: {RUNS}/ and the function's name)")
-    to.add_argument("--minutes", type=positive(float), default=10.0, help="train for so long (%(default)s)")
-    to.add_argument("--examples", type=positive(int), help="or for so many examples, if these are used up first")
-    to.add_argument("--until", type=positive(float), help="or until this share of answers is exact, such as 0.999")
-    to.add_argument("--max-input-bytes", type=positive(int), help="the longest input (128, or as in the gallery)")
+    to.add_argument("--minutes", type=float, default=10.0, help="train for so long (%(default)s)")
+    to.add_argument("--examples", type=int, help="or for so many examples, if these are used up first")
+    to.add_argument("--until", type=float, help="or until this share of answers is exact, such as 0.999")
+    to.add_argument("--max-input-bytes", type=int, help="the longest input (128, or as in the gallery)")
     to.add_argument("--seed", type=int, default=0, help="for everything random (%(default)s)")
-
-
-def positive(kind: type) -> Callable[[str], Any]:
-    def convert(word: str) -> Any:
-        number = kind(word)
-        if not number > 0:
-            raise argparse.ArgumentTypeError(f"{word} is not above 0")
-        return number
-
-    convert.__name__ = kind.__name__  # argparse's own message names the type
-    return convert
 
 
 def function_named(name: str) -> Callable:
@@ -151,7 +140,7 @@ def main_job(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
     print(f"Learning to copy urllib.parse.urlparse for {arguments.minutes:g} minutes at most.", flush=True)
     folder = arguments.folder or RUNS / "urlparse"
-    copied = learn(Task(urlparse, max_input_bytes=arguments.max_input_bytes or 128), folder, arguments)
+    copied = learn(Task(urlparse, max_input_bytes=arguments.max_input_bytes), folder, arguments)
     measure(copied)
     print("\nIts answers, compared with the function's:")
     valid = [text for text in SHOWN if not copied.invalid_reason(text)]
@@ -168,8 +157,8 @@ def learn(task, folder: Path, arguments: argparse.Namespace, **settings):
     """The copy, as the options that `add_training` added say."""
     from urlseq import copy_function
 
-    budget = {"minutes": arguments.minutes, "examples": arguments.examples, "until": arguments.until}
-    return copy_function(task, folder=folder, seed=arguments.seed, **budget, **settings)
+    settings |= {name: getattr(arguments, name) for name in ("minutes", "examples", "until", "seed")}
+    return copy_function(task, folder=folder, **settings)
 
 
 def measure(copied) -> None:
@@ -225,7 +214,7 @@ def task_and_settings(arguments: argparse.Namespace) -> tuple[Any, dict]:
     if not entry or inputs:
         return task, {}
     # The gallery's inputs are no longer than its limit, so a longer one would promise what was never learned.
-    task = dataclasses.replace(entry.task, max_input_bytes=longest or entry.task.max_input_bytes)
+    task = entry.task if longest is None else dataclasses.replace(entry.task, max_input_bytes=longest)
     return task, {name: entry.training[name] for name in ("batch_size", "learning_rate")}
 
 

@@ -1,28 +1,22 @@
 """What would be exact without learning: a training that is hardly better after a while is told so, early."""
 
-import json
-from collections import Counter
+import statistics
 
 import keras
 import numpy as np
 
 from urlseq.evaluation import interval, percent
+from urlseq.functions import to_json
 from urlseq.report import duration
 from urlseq.task import Examples, Task
 
-# Of so many known examples the nearest one is looked for.
-KNOWN = 2000
-
 
 def baselines(known: Examples, asked: Examples) -> dict[str, int]:
-    """How many of the answers asked for are the input itself, the most frequent answer, and that of the known input
-    that has the most pairs of neighbouring bytes in common with it.
-    """
-    constant = Counter(known.answers).most_common(1)[0][0]
+    """How many answers would be exact by each way to guess them. Near are inputs with like pairs of bytes."""
     nearest = (profiles(asked.inputs) @ profiles(known.inputs).T).argmax(axis=1)
     guesses = {
-        "the input itself": [json.dumps(text, ensure_ascii=False) for text in asked.inputs],
-        "the same answer to all": [constant] * len(asked),
+        "the input itself": map(to_json, asked.inputs),
+        "the same answer to all": [statistics.mode(known.answers)] * len(asked),
         "the answer to the nearest input": [known.answers[row] for row in nearest],
     }
     return {name: sum(map(str.__eq__, guess, asked.answers)) for name, guess in guesses.items()}
@@ -48,14 +42,14 @@ class WarnEarly(keras.callbacks.Callback):
         if self.done or self.schedule.seconds < 60 or not len(self.held_out):
             return
         self.done, count = True, len(self.held_out)
-        found = baselines(self.task.examples("known", KNOWN, held_out=False), self.held_out)
+        found = baselines(self.task.examples("known", 2000, held_out=False), self.held_out)
         best = max(found, key=lambda name: found[name])
         exact = self.schedule.exact(logs["val_exact"])
         # Better is what is so beyond chance.
         if exact < 0.9 * count and interval(exact, count)[0] <= interval(found[best], count)[1]:
             print(
-                f"After {duration(self.schedule.seconds)}, {percent(exact, count)} of held-out inputs are exact, hardly"
-                f" more than by giving {best} ({percent(found[best], count)}). Checksums, hashes and arithmetic of many "
-                "digits are not learned; other functions may need more time, or more and shorter inputs.",
+                f"After {duration(self.schedule.seconds)}, {percent(exact, count)} of held-out inputs are exact, "
+                f"hardly more than by giving {best} ({percent(found[best], count)}). Checksums, hashes and "
+                "arithmetic of many digits are not learned; others may need more time, or more and shorter inputs.",
                 flush=True,
             )

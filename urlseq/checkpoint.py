@@ -6,7 +6,6 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,15 +14,14 @@ from urlseq.store import write_file
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 # What a training may have more of when it goes on.
-BUDGET = ("minutes", "examples", "until")
+BUDGET = ("minutes", "examples")
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Keeps the weights of the best epoch by exact match, and the state of the training.
 
-    With a `folder`, the state is written there at the end of each epoch, whole or not at all. `settings`, plain JSON,
-    decide whether a state belongs to this training. What is left of a training that ended serves one with a larger
-    budget.
+    With a `folder`, the state is written there at the end of each epoch. `settings`, plain JSON, decide whether a state
+    belongs to this training. What is left of a training that ended serves one with a larger budget.
     """
 
     def __init__(self, folder: str | Path | None, settings: dict, schedule, batches):
@@ -45,8 +43,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def belongs(self, state: dict, path: Path) -> bool:
         """Whether this training can go on from a state; says why not where one of an interrupted training can't."""
-        old, new = plain(state["settings"]), plain(self.settings)
-        others = sorted(name for name in old | new if name not in BUDGET and old.get(name) != new.get(name))
+        old, new = compared(state["settings"]), compared(self.settings)
+        others = sorted(name for name in old | new if old.get(name) != new.get(name))
         if path == self.ended_path:
             examples = state["batches"] * self.schedule.training.batch_size
             return not others and self.schedule.training.progress(state["seconds"], examples) < 1
@@ -54,14 +52,14 @@ class Checkpoint(keras.callbacks.Callback):
             print(f"Starts anew: what was interrupted in {path.parent} had another {', '.join(others)}.", flush=True)
         return not others
 
-    def take(self, state: dict, arrays: dict[str, Any]) -> int:
+    def take(self, state: dict, arrays: list[np.ndarray]) -> int:
         """Goes on from a state: returns its epoch."""
         self.model.optimizer.build(self.model.trainable_variables)
         count = len(self.model.weights)
-        self.model.set_weights([arrays[f"weight{index}"] for index in range(count)])
-        for index, variable in enumerate(self.model.optimizer.variables):
-            variable.assign(arrays[f"optimizer{index}"])
-        self.best_weights = [arrays[f"best{index}"] for index in range(count)]
+        self.model.set_weights(arrays[:count])
+        self.best_weights = arrays[count : 2 * count]
+        for variable, value in zip(self.model.optimizer.variables, arrays[2 * count :], strict=True):
+            variable.assign(value)
         self.best, self.history = state["best"], state["history"]
         self.schedule.batches, self.schedule.seconds = state["batches"], state["seconds"]
         self.batches.epoch, self.batches.longest_answer = state["epoch"], state["longest_answer"]
@@ -106,23 +104,24 @@ class Checkpoint(keras.callbacks.Callback):
         state = {"settings": self.settings, "epoch": epoch, "best": self.best, "history": self.history,
                  "batches": self.schedule.batches, "seconds": self.schedule.seconds, **self.batches.seen()}  # fmt: skip
         weights = self.trained_weights or self.model.get_weights()
-        arrays: dict[str, Any] = {f"weight{index}": value for index, value in enumerate(weights)}
-        arrays |= {f"best{index}": value for index, value in enumerate(self.best_weights)}
-        arrays |= {f"optimizer{index}": np.asarray(v) for index, v in enumerate(self.model.optimizer.variables)}
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays, state=np.array(json.dumps(state)))
+        np.savez(buffer, *weights, *self.best_weights, *map(np.asarray, self.model.optimizer.variables),
+                 state=np.array(json.dumps(state)))  # fmt: skip
         data = buffer.getvalue()
         # The archive's own checksums leave out its headers, where a bit may hide an array or cut it short.
         write_file(path, data + hashlib.sha256(data).digest())
 
 
-def plain(settings: dict) -> dict:
-    """Settings without nesting: those of the task, the training and the architecture beside the others."""
-    inner = [value for value in settings.values() if isinstance(value, dict)]
-    return {name: value for part in [settings, *inner] for name, value in part.items() if not isinstance(value, dict)}
+def compared(settings: dict) -> dict:
+    """The settings in which two trainings have to agree for one to go on from the other, without nesting."""
+    flat = dict(settings)
+    for part in settings.values():
+        flat |= part if isinstance(part, dict) else {}
+    flat["until"] = flat.get("until") is not None  # with any target, the optimizer keeps averages as well
+    return {name: value for name, value in flat.items() if name not in BUDGET and not isinstance(value, dict)}
 
 
-def read(path: Path) -> tuple[dict, dict[str, Any]] | None:
+def read(path: Path) -> tuple[dict, list[np.ndarray]] | None:
     """The state and the arrays in a file; None where it is missing or damaged: training then starts anew."""
     try:
         data = path.read_bytes()
@@ -132,5 +131,4 @@ def read(path: Path) -> tuple[dict, dict[str, Any]] | None:
     if hashlib.sha256(data).digest() != digest:
         return None
     with np.load(io.BytesIO(data)) as file:
-        arrays = dict(file)
-    return json.loads(str(arrays.pop("state"))), arrays
+        return json.loads(str(file["state"])), [file[name] for name in file.files if name != "state"]

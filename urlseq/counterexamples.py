@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from urlseq.functions import Inverse, answer
 from urlseq.learned import LearnedCopy
-from urlseq.samplers.noise import NOISES, shorten
+from urlseq.samplers.noise import NOISES
 from urlseq.sources import InputSource, sampler_of
 
-# How many inputs are tried at once; of the mistakes among them, the shortest is shrunk.
+# Of the mistakes among so many inputs, the shortest is shrunk.
 TRIED_AT_ONCE = 1000
 
 
@@ -30,15 +30,15 @@ def find_counterexample(
 ) -> Counterexample | None:
     """The smallest input found where the copy and its function differ; None where none of `tries` inputs is one.
 
-    Inputs and their mutations are tried, held-out ones and others; the shortest is then shrunk by dropping and
-    simplifying characters, by the library `hypothesis`, as long as the two still differ. An input that the function
-    refuses is no smaller one of an input that it answers.
+    Inputs, held-out ones and others, are tried as they are and with noise. The library `hypothesis` then drops and
+    simplifies characters of the shortest counterexample, as long as it is one, and of the same kind: an input on which
+    the function raises, or one that it answers.
     """
     sampler, rng = sampler_of(inputs), random.Random(f"{seed} counterexample")
     for done in range(0, tries, TRIED_AT_ONCE):
         count = min(TRIED_AT_ONCE, tries - done)
         drawn = [sampler(rng) for _ in range(-(-count // 2))]
-        drawn += [mutate(rng, text, copy.max_input_bytes) for text in drawn[: count // 2]]
+        drawn += [rng.choice(NOISES)(rng, text) for text in drawn[: count // 2]]
         if found := counterexamples(copy, drawn):
             return shrink(copy, min(found, key=lambda example: (len(example.input), example.input)))
     return None
@@ -49,14 +49,10 @@ def counterexamples(copy: LearnedCopy, inputs: list[str]) -> list[Counterexample
 
     An inverse is asked for the input itself, from what the function makes of it.
     """
-    questions = [(text, question) for text in inputs if (question := question_for(copy, text)) is not None]
-    if not questions:
-        return []
-    evaluation = copy.evaluate([question for _, question in questions])
-    rows = zip(questions, evaluation.expected, evaluation.predicted, evaluation.correct, strict=True)
-    return [
-        Counterexample(text, expected, predicted) for (text, _), expected, predicted, correct in rows if not correct
-    ]
+    questions = {text: question for text in inputs if (question := question_for(copy, text)) is not None}
+    found = copy.evaluate(list(questions.values()))
+    rows = zip(questions, found.expected, found.predicted, found.correct, strict=True)
+    return [Counterexample(text, expected, predicted) for text, expected, predicted, correct in rows if not correct]
 
 
 def question_for(copy: LearnedCopy, text: str) -> str | None:
@@ -67,11 +63,6 @@ def question_for(copy: LearnedCopy, text: str) -> str | None:
         except Exception:
             return None
     return None if copy.invalid_reason(text) else text
-
-
-def mutate(rng: random.Random, text: str, max_input_bytes: int) -> str:
-    """The text with one of the sampler's kinds of noise, which know nothing of URLs."""
-    return shorten(rng.choice(NOISES)(rng, text).replace("\0", ""), max_input_bytes)
 
 
 def shrink(copy: LearnedCopy, found: Counterexample) -> Counterexample:
@@ -85,10 +76,10 @@ def shrink(copy: LearnedCopy, found: Counterexample) -> Counterexample:
     # The first choice counts as the simplest, so each character is dropped if possible; but a random choice leaves
     # nearly all as they are, so what hypothesis begins with is a counterexample, too.
     choices = [st.sampled_from(["", simplify(character), *[character] * 30]) for character in found.input]
+    texts = st.tuples(*choices).map("".join)
     settings = hypothesis.settings(max_examples=500, database=None, deadline=None, derandomize=True)
     try:
-        text = hypothesis.find(st.tuples(*choices).map("".join), lambda text: example(text) is not None,
-                               settings=settings)  # fmt: skip
+        text = hypothesis.find(texts, lambda text: example(text) is not None, settings=settings)
     except hypothesis.errors.NoSuchExample:
         return found
     return min(found, example(text) or found, key=lambda example: len(example.input))

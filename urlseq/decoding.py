@@ -13,7 +13,7 @@ from tensorflow.python.framework import ops
 
 from urlseq.errors import Forked
 from urlseq.graph import Graph
-from urlseq.vectorize import BOS, EOS, JSON_LENGTHS, PADDING, before_end, pad, reversed_rows, to_answers, to_matrix
+from urlseq.vectorize import BOS, EOS, JSON_LENGTHS, PADDING, before_end, pad, to_answers, to_matrix
 
 
 @contextlib.contextmanager
@@ -102,7 +102,8 @@ class Decoder:
         """A row of attention for each byte of the JSON text and for EOS, from one for each byte that was written."""
         steps = np.arange(np.count_nonzero(answer != PADDING))
         if self.reverse_output:
-            steps = reversed_rows(steps[None], before_end(answer[None]).sum(axis=1))[0]
+            length = before_end(answer[None]).sum()
+            steps[:length] = steps[:length][::-1].copy()
         return weights[np.repeat(steps, JSON_LENGTHS[answer[steps]])]
 
     def embed(self, matrix: np.ndarray) -> np.ndarray:

@@ -26,11 +26,7 @@ class UnfitValue(UnfitFunction):
 
 
 class NoFunction(UrlseqError, LookupError):
-    """The real function is needed here, and is not known."""
-
-
-class NoKnownInverse(UrlseqError, LookupError):
-    """Nobody wrote a function for this: only the pairs that it is learned from are known."""
+    """The real function, or an inverse of it, is needed here, and is not known."""
 
 
 class NotSaved(UrlseqError, OSError):
@@ -38,7 +34,7 @@ class NotSaved(UrlseqError, OSError):
 
     def __init__(self, copy, error: OSError):
         super().__init__(
-            f"The copy is learned, but could not be saved ({error}). It is not lost: in a notebook, make room and call "
+            f"The copy is learned, but could not be saved ({error}). In a notebook, make room and call "
             "sys.last_value.copy.save(folder); on the command line, the same command goes on from the last epoch."
         )
         self.copy = copy
@@ -60,12 +56,12 @@ class BadSource(UrlseqError, ValueError):
     """A file or table whose content can't be used."""
 
 
-class MissingColumns(BadSource):
-    """A table without the columns that are needed."""
+class WrongColumns(BadSource):
+    """A table or frame whose columns are of other types or names than are needed."""
 
 
-class WrongColumns(UrlseqError, ValueError):
-    """A frame that lacks the transformer's input column, or already has one of its output columns."""
+class MissingColumns(WrongColumns):
+    """A table or frame without the columns that are needed."""
 
 
 class MissingSource(UrlseqError, FileNotFoundError):

@@ -15,7 +15,7 @@ from urlseq.vectorize import PADDING, batches_by_length, buffers, byte_lengths, 
 # A confidence that no answer reaches. Not infinity, which JSON can't hold.
 NONE_TRUSTED = 2.0
 # Where held-out inputs can't promise the risk that is asked for, the least one is promised, but none above this.
-LARGEST_RISK = 0.01
+LARGEST_RISK = 0.02
 
 
 @dataclasses.dataclass
@@ -63,13 +63,17 @@ class Evaluation:
         return [triple for triple, correct in zip(triples, self.correct, strict=True) if not correct]
 
     def __str__(self) -> str:
-        counts = self.counts
-        count, exact = counts["count"], counts["exact"]
-        low, high = interval(exact, count)
-        return (
-            f"{percent(exact, count)} exact ({exact:,} of {count:,}; 95 % interval {low:.2%} to {high:.2%}); "
-            f"{percent(counts['trusted'], count)} trusted, {counts['trusted_wrong']} of them wrong"
-        )
+        return in_words(self.counts)
+
+
+def in_words(counts: dict) -> str:
+    """The counts of an `Evaluation` in plain words, with the interval of the exact match."""
+    count, exact = counts["count"], counts["exact"]
+    low, high = interval(exact, count)
+    return (
+        f"{percent(exact, count)} exact ({exact:,} of {count:,}; 95 % interval {low:.2%} to {high:.2%}); "
+        f"{percent(counts['trusted'], count)} trusted, {counts['trusted_wrong']} of them wrong"
+    )
 
 
 def percent(part: int, count: int) -> str:

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import math
 import os
 import pickle
 import random
@@ -13,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from urlseq.errors import NoKnownInverse, UnfitFunction, UnfitValue, WrongType
+from urlseq.errors import NoFunction, UnfitFunction, UnfitValue, WrongType
 from urlseq.sampling import LabelledInput, Sampler, held_out_rule
 from urlseq.vectorize import shown
 
@@ -25,12 +24,12 @@ WAITS = (0.1, 1.0)
 ASKED = "URLSEQ_ASKED_ELSEWHERE"
 # Answers in a new Python. What the function itself prints goes to standard error.
 ELSEWHERE = """
-import json, os, pickle, sys
-out = os.dup(1)
-os.dup2(2, 1)
-function, inputs = pickle.load(sys.stdin.buffer)
-from urlseq.functions import answers
-os.write(out, json.dumps(answers(function, inputs)).encode())
+import contextlib, json, pickle, sys
+with contextlib.redirect_stdout(sys.stderr):
+    function, inputs = pickle.load(sys.stdin.buffer)
+    from urlseq.functions import answers
+    found = answers(function, inputs)
+print(json.dumps(found))
 """
 
 
@@ -58,11 +57,10 @@ def check_callable(function: Any) -> None:
 
 
 def answer(function: Function, text: str) -> str:
-    """The function's value for `text`, as compact JSON.
+    """The function's value for `text`, as compact JSON; where it raises an error, a JSON object with the error's name.
 
-    An error is copied as part of the function: the answer is then a JSON object with the error's name. Not so one of
-    the world, such as no connection: the function is asked again, and UnfitFunction raised in the end. Raises
-    UnfitValue where JSON can't hold the value.
+    Raises UnfitValue where JSON can't hold the value, and UnfitFunction on an error of the world, such as no
+    connection, that comes again and again.
     """
     if isinstance(text, LabelledInput):
         return text.answer
@@ -93,6 +91,9 @@ def encoded(function: Function, text: str, value: Any) -> str:
             f"{name_of(function)}({text!r}) is a {type(value).__name__} that JSON text can't hold ({error}). "
             "Wrap the function so that it returns text, numbers, lists or dictionaries."
         ) from None
+    if isinstance(value, dict) and not all(isinstance(key, str) for key in value):  # Python says it only once
+        warnings.warn(f"{name_of(function)} returns dictionaries with keys that are no text: in JSON, and in the "
+                      "copy's answers, they are.", stacklevel=2)  # fmt: skip
     return made
 
 
@@ -140,29 +141,6 @@ def answers_elsewhere(function: Function, inputs: Sequence[str], seconds: float 
         return None
 
 
-def warn_of_values(function: Function, inputs: Iterable[str]) -> None:
-    """Names a value that comes back from JSON as another, but for tuples, of which everyone knows that."""
-    for text in inputs:
-        try:
-            value = listed(function(text))
-        except RAISED:
-            continue
-        if (back := from_json(encoded(function, text, value))) != value:
-            warnings.warn(
-                f"{name_of(function)}({shown(text)}) is {value!r:.200}, and the copy's answer {back!r:.200}: in JSON, "
-                "the keys of a dictionary are text.",
-                stacklevel=5,  # the call of `copy_function`
-            )
-            return
-
-
-def listed(value: Any) -> Any:
-    """The value with a list for each tuple."""
-    if isinstance(value, dict):
-        return {key: listed(item) for key, item in value.items()}
-    return [listed(item) for item in value] if isinstance(value, list | tuple) else value
-
-
 def to_json(value: Any) -> str:
     """Compact JSON. Named tuples become lists; what JSON can't hold raises TypeError or ValueError."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -173,18 +151,10 @@ def from_json(text: str) -> Any:
     NaN, numbers beyond all floats, and what is nested too deeply to be parsed.
     """
     try:
-        return STRICT.decode(text)
+        to_json(value := json.loads(text))  # which refuses NaN and infinity
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-
-
-def finite(number: str) -> float:
-    if not math.isfinite(value := float(number)):
-        raise ValueError(f"{number} is no number in JSON")
     return value
-
-
-STRICT = json.JSONDecoder(parse_constant=finite, parse_float=finite)
 
 
 class Inverse:
@@ -194,7 +164,7 @@ class Inverse:
         self.function = function
 
     def __call__(self, text: str) -> Any:
-        raise NoKnownInverse(f"The {name_of(self)} is not known for {text!r}.")
+        raise NoFunction(f"The {name_of(self)} is not known for {text!r}.")
 
     def text(self, value: str) -> str:
         """What the function makes of a value, as text: an input of the inverse."""
@@ -202,14 +172,13 @@ class Inverse:
         return made if isinstance(made, str) else to_json(made)
 
     def pair(self, value: str) -> LabelledInput:
-        """An input of the inverse, with its answer: the value that the function makes it of."""
+        """An input of the inverse, with its answer, the value."""
         return LabelledInput(self.text(value), to_json(value))
 
     def pairs(self, sampler: Sampler) -> Sampler:
-        """A sampler of the inverse's inputs with their answers: what the function makes of what `sampler` draws.
+        """A sampler of the inverse's inputs with their answers, from one of values; of those that raise none is made.
 
-        Values on which the function raises are left out. What the sampler itself holds out is held out; by default,
-        each input by its own bytes.
+        What the sampler itself holds out is held out; by default, each input by its own bytes.
         """
 
         def sample(rng: random.Random) -> str:

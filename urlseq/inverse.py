@@ -63,9 +63,9 @@ class InverseCopy(LearnedCopy):
         if not isinstance(self.function, Inverse):
             return predictions
         pairs = zip(predictions, inputs, strict=True)
-        certified = [self.function.certifies(prediction.value, text) for prediction, text in pairs]
+        certified = [(prediction, self.function.certifies(prediction.value, text)) for prediction, text in pairs]
         return [dataclasses.replace(prediction, trusted=trusted, reason="" if trusted else UNCERTIFIED)
-                for prediction, trusted in zip(predictions, certified, strict=True)]  # fmt: skip
+                for prediction, trusted in certified]  # fmt: skip
 
     def compare(self, examples: Examples) -> tuple[list[str], Decoded]:
         """As of any copy, but each answer that the function certifies is an expected one: there may be several."""
@@ -79,10 +79,9 @@ class BeamSearch:
 
     def __init__(self, graph: Graph, reverse_output: bool = False):
         self.graph, self.reverse_output = graph, reverse_output
-        self.encode = tf.function(
-            lambda tokens: graph.encode(tokens, graph.weights()), reduce_retracing=True, autograph=False
-        )
-        self.step = tf.function(self.next_bytes, reduce_retracing=True, autograph=False)
+        compiled = functools.partial(tf.function, reduce_retracing=True, autograph=False)
+        self.encode = compiled(lambda tokens: graph.encode(tokens, graph.weights()))
+        self.step = compiled(self.next_bytes)
 
     def next_bytes(self, encoded: Encoded, position, last, state, cell):
         """Of each next byte the logarithm of its probability [beams, VOCABULARY], and the decoder's new states."""
@@ -117,10 +116,8 @@ class BeamSearch:
             scores[scores < np.repeat(worst, width)] = -np.inf  # what is less probable now will never be more so
             if not np.isfinite(scores).any():
                 break
-        return [[self.to_json(text) for _, text in answers] for answers in found]
-
-    def to_json(self, written: bytes) -> str:
-        return to_answers(np.frombuffer(written, np.uint8)[None], self.reverse_output)[0]
+        rows = [[np.frombuffer(text, np.uint8)[None] for _, text in answers] for answers in found]
+        return [[to_answers(row, self.reverse_output)[0] for row in answers] for answers in rows]
 
 
 def best(totals: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

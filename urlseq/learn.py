@@ -38,7 +38,6 @@ def copy_function(
     *,
     inverse: Function | None = None,
     architecture: Architecture | None = None,
-    start: LearnedCopy | None = None,
     attempts: int | Sequence[str] = 4,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     **settings,
@@ -50,9 +49,8 @@ def copy_function(
     `settings` are the fields of `Task` (such as `max_input_bytes`) and of `Training` (such as `minutes`, `examples`,
     `folder`, `seed`); or give both as objects: `copy_function(Task(...), Training(...))`.
 
-    Training begins with the weights and the architecture of `start`, where there is one. `attempts` are inputs to
-    show at each epoch, or how many held-out ones. Raises UnfitFunction where the function's values can't be JSON,
-    InvalidInput where inputs are not usable text, InvalidSetting.
+    `attempts` are inputs to show at each epoch, or how many held-out ones. Raises UnfitFunction where the function's
+    values can't be JSON, InvalidInput where inputs are not usable text, InvalidSetting.
     """
     if isinstance(inputs, Training):
         inputs, training = None, inputs
@@ -61,15 +59,11 @@ def copy_function(
         Path(training.folder).mkdir(parents=True, exist_ok=True)  # better to fail now than after the training
     # A cell that is run twice has to start from nothing, both in Keras and in its random numbers.
     keras.utils.clear_session()
-    architecture = Architecture(**start.card["architecture"]) if start else architecture or Architecture()
+    architecture = architecture or Architecture()
     card = {"format": FORMAT, "encoding": ENCODING, "task": task.record(),
-            "architecture": dataclasses.asdict(architecture), "training": training.record(),
-            "start_examples": examples_seen(start)}  # fmt: skip
+            "architecture": dataclasses.asdict(architecture), "training": training.record()}  # fmt: skip
     with seeded(training.seed), gradients_forgotten():
-        model = build_model(architecture)
-        if start is not None:
-            model.set_weights(start.model.get_weights())
-        return learn(model, card, task, training, attempts, callbacks)
+        return learn(build_model(architecture), card, task, training, attempts, callbacks)
 
 
 @contextlib.contextmanager
@@ -87,14 +81,13 @@ def seeded(seed: int) -> Iterator[None]:
 def learn(model: keras.Model, card: dict, task: Task, training: Training, attempts: int | Sequence[str],
           callbacks: Sequence[keras.callbacks.Callback]) -> LearnedCopy:  # fmt: skip
     """Trains the model on the task, measures it on held-out inputs, and saves it where a folder is given."""
-    started_from = digest(*map(np.ascontiguousarray, model.get_weights())) if card["start_examples"] else ""
     held_out = task.examples(f"{training.seed} held out", training.held_out_count, held_out=True).distinct()
     task.check(held_out)
     batches = Batches(task, training, short_first_for(held_out, training.examples))
     schedule = Schedule(training, held_out=len(held_out))
-    # Another sampler under the same name, or another start, must not go on with this one's state.
-    inputs_digest = digest(json.dumps([held_out.inputs[:100], held_out.answers[:100]]).encode())
-    settings = card | {"inputs or answers": inputs_digest, "start": started_from}
+    # Another sampler under the same name must not go on with this one's state.
+    first = json.dumps([held_out.inputs[:100], held_out.answers[:100]])
+    settings = card | {"inputs or answers": hashlib.sha256(first.encode()).hexdigest()}
     checkpoint = Checkpoint(training.folder, settings, schedule, batches)
     watched = held_out.inputs[:attempts] if isinstance(attempts, int) else list(attempts)
     watched = task.pairs.labelled(watched) if task.pairs else watched
@@ -102,7 +95,9 @@ def learn(model: keras.Model, card: dict, task: Task, training: Training, attemp
     shown = [Progress(schedule), WarnEarly(schedule, task, held_out), *attempted] if training.verbose else []
     fit(model, batches, Validation(held_out) if len(held_out) else None, checkpoint, [*shown, *callbacks])
     found = {"threshold": NONE_TRUSTED, "trusted_risk": None, "ended_by": checkpoint.ended_by,
-             "history": checkpoint.history, "versions": versions(), "left_out": len(task.left_out)}  # fmt: skip
+             "history": checkpoint.history, "left_out": len(task.left_out),
+             "versions": {"python": platform.python_version(), "keras": keras.__version__, "numpy": np.__version__,
+                          "backend": keras.backend.backend()}}  # fmt: skip
     task.check_again(held_out)
     copy = copy_of(model, card | batches.seen() | found, task.target)
     if len(held_out):
@@ -135,7 +130,7 @@ def add_learning_curve(copy: LearnedCopy, task: Task, training: Training) -> Non
     large a part of the budget. Not so where nothing is learned, nearly all is, or there are hardly any pairs.
     """
     counts, pairs = copy.card["held_out_counts"], len(task.pairs.sampler.inputs) - len(task.pairs.sampler.held_out)
-    if not 0 < counts["exact"] < 0.999 * counts["count"] or pairs < 4 * FEWEST_INPUTS or copy.card["start_examples"]:
+    if not 0 < counts["exact"] < 0.999 * counts["count"] or pairs < 4 * FEWEST_INPUTS:
         return
     if training.verbose:
         more = duration(0.75 * copy.card["history"][-1]["seconds"])
@@ -170,7 +165,7 @@ def settled(function, inputs, inverse, training: Training | None, settings: dict
     """The task and the training that the arguments of `copy_function` mean. Raises InvalidSetting."""
     names = {kind: [field.name for field in dataclasses.fields(kind)] for kind in (Task, Training)}
     if unknown := [name for name in settings if name not in names[Task] + names[Training]]:
-        known = ", ".join([*names[Task], *names[Training], "architecture", "start", "attempts", "callbacks"])
+        known = ", ".join([*names[Task], *names[Training], "architecture", "attempts", "callbacks"])
         raise InvalidSetting(f"There is no setting {', '.join(unknown)}. There are: {known}.")
     for_task = {name: value for name, value in settings.items() if name in names[Task]}
     if isinstance(function, Task):
@@ -190,17 +185,3 @@ def suited(task: Task) -> dict[str, Any]:
     """
     count = len(task.sampler.distinct) if type(task.sampler) is ListSampler else math.inf
     return {"batch_size": 16 if count <= 500 else 32, "learning_rate": 5e-3} if count <= 5000 else {}
-
-
-def examples_seen(copy: LearnedCopy | None) -> int:
-    """In all trainings, one after another, that made the copy."""
-    return copy.card["start_examples"] + copy.card["history"][-1]["examples"] if copy else 0
-
-
-def digest(*data) -> str:
-    return hashlib.sha256(b"".join(data)).hexdigest()
-
-
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), "keras": keras.__version__, "numpy": np.__version__,
-            "backend": keras.backend.backend()}  # fmt: skip

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from urlseq.decoding import Decoded, Decoder
-from urlseq.errors import InvalidInput, InvalidSetting, MissingPackage, NoFunction
+from urlseq.errors import InvalidInput, InvalidSetting, NoFunction
 from urlseq.evaluation import Evaluation, Prediction, compare, decode_all, interval, judge, threshold_for
 from urlseq.functions import Function, answers
 from urlseq.pairs import pairs_of
@@ -130,20 +130,20 @@ class LearnedCopy:
     def real_function(self) -> Function:
         """The function that is copied. Raises NoFunction where it is not known."""
         if self.function is None:
+            advice = f"The function {self.name} is needed: load(folder, function=...) brings it in."
             if "pairs" in self.card["task"]:
-                raise NoFunction(f"This copy was learned from {self.name}: there is no function to ask. Measure it on "
-                                 "other pairs: evaluate(pairs=...).")  # fmt: skip
-            raise NoFunction(f"The function {self.name} is needed: load(folder, function=...) brings it in.")
+                advice = f"This was learned from {self.name}: there is no function to ask, only evaluate(pairs=...)."
+            raise NoFunction(advice)
         here = platform.python_version()
         there = self.card.get("versions", {}).get("python", here)
         if here.split(".")[:2] != there.split(".")[:2]:  # Python itself says the same warning only once
-            warnings.warn(f"The copy learned {self.name} of Python {there}; this is {here}, where it may differ.",
-                          stacklevel=1)  # fmt: skip
+            message = f"The copy learned {self.name} of Python {there}; this is {here}, where it may differ."
+            warnings.warn(message, stacklevel=1)
         return self.function
 
     @property
     def examples(self) -> list[LabelledInput]:
-        """The held-out inputs that the card keeps, with their answers. Raises InvalidSetting where there are none."""
+        """The held-out inputs that the card keeps, with their answers. Raises InvalidSetting if there are none."""
         if not (kept := self.card.get("examples")):
             raise InvalidSetting(f"{self!r} keeps no held-out inputs: give some.")
         return [LabelledInput(*example) for example in kept.items()]
@@ -152,9 +152,9 @@ class LearnedCopy:
                  columns: Sequence[str] | None = None) -> Evaluation:  # fmt: skip
         """The copy's answers beside the function's, or beside the outputs of `pairs`, as `copy_function` takes them.
 
-        Pairs whose inputs are invalid are left out, with a warning. Raises InvalidInput, and NoFunction where the
-        function is needed and not known.
+        Raises InvalidInput, and NoFunction where the function is needed and not known.
         """
+        inputs = [inputs] if isinstance(inputs, str) else inputs
         inputs = input_list(inputs if pairs is None else pairs_of(pairs, columns, self.max_input_bytes).sampler.inputs)
         self.check(inputs)
         answered = all(isinstance(text, LabelledInput) for text in inputs)
@@ -172,7 +172,7 @@ class LearnedCopy:
     def set_threshold(self, examples: Examples, kept: int = 200) -> None:
         """Sets from held-out examples the confidence from which on answers are trusted, and notes the exact match.
 
-        Up to `kept` of them, of 30 kB at most, stay in the card: to look at, and to check an export with.
+        Up to `kept` of them, of 30 kB at most, stay in the card.
         """
         expected, decoded = self.compare(examples)
         correct = np.array([answer == known for answer, known in zip(decoded.answers, expected, strict=True)], bool)
@@ -182,10 +182,9 @@ class LearnedCopy:
         self.card["threshold"], self.card["trusted_risk"] = found
         counts = self.evaluation(examples.inputs, expected, decoded).counts
         self.card["held_out_counts"] = counts | {"interval": interval(counts["exact"], counts["count"])}
-        rows = random.Random("kept").sample(range(len(examples)), min(kept, len(examples)))
-        sizes = np.cumsum(examples.lengths[rows])
-        self.card["examples"] = {str(examples.inputs[row]): examples.answers[row]
-                                 for row, size in zip(rows, sizes, strict=True) if size <= 30_000}  # fmt: skip
+        rows = np.array(random.Random("kept").sample(range(len(examples)), min(kept, len(examples))), int)
+        some = examples.rows(rows[np.cumsum(examples.lengths[rows]) <= 30_000])
+        self.card["examples"] = dict(zip(map(str, some.inputs), some.answers, strict=True))
 
     @property
     def promise(self) -> str:
@@ -220,13 +219,11 @@ class LearnedCopy:
         return html_of(self)
 
     def report(self, inputs: Sequence[str] | None = None):
-        """A figure: what was learned when, exact match by length, risk and coverage, and kinds of mistakes.
+        """A figure by matplotlib: what was learned when, exact match by length, risk and coverage, kinds of mistakes.
 
-        It is of the `inputs`, by default the held-out ones that the card keeps. Raises MissingPackage.
+        It is of the `inputs`, by default the held-out ones that the card keeps.
         """
-        try:
-            from urlseq.plots import report
-        except ImportError as error:
-            raise MissingPackage(f"A report is drawn by matplotlib ({error}): pip install matplotlib") from None
-        return report(self.card["history"], self.evaluate(self.examples if inputs is None else inputs),
-                      self.card["threshold"])  # fmt: skip
+        from urlseq.plots import report
+
+        evaluation = self.evaluate(self.examples if inputs is None else inputs)
+        return report(self.card["history"], evaluation, self.card["threshold"])

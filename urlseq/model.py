@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from urlseq.errors import InvalidSetting
+from urlseq.task import plain_numbers
 from urlseq.vectorize import PADDING, VOCABULARY
 
 
@@ -28,6 +29,7 @@ class Architecture:
     hidden: int = 64
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if self.attention % (2 * self.heads) or self.units % (2 * self.heads):
             raise InvalidSetting(f"Units and attention have to be multiples of twice the {self.heads} heads: {self}.")
 

@@ -1,6 +1,7 @@
 """Pairs of inputs and outputs, to learn from where nobody has the function: from lists, tables and files."""
 
 import collections
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -78,27 +79,27 @@ def rows_of(source: Any, columns: Sequence[str] | None) -> tuple[str, list[str],
     if isinstance(source, str | Path):
         name, table = f"pairs of {Path(source).name}", read_table(Path(source))
     elif hasattr(source, "columns"):  # a frame, or an Arrow table
-        name, table = (
-            "pairs",
-            {each: input_list(source[each]) for each in getattr(source, "column_names", source.columns)},
-        )
+        names = getattr(source, "column_names", source.columns)
+        name, table = "pairs", {str(each): input_list(source[each]) for each in names}
     else:
         rows: list[Any] = list(source.items()) if isinstance(source, Mapping) else input_list(source)
         if wrong := [row for row in rows if isinstance(row, str) or not isinstance(row, Sequence) or len(row) != 2]:
             raise WrongType(f"A list of pairs is needed, each an input and its output, but it holds {wrong[0]!r:.80}.")
         return "pairs", [], rows
     chosen = chosen_columns([*table], columns, name)
-    return name, [*map(str, chosen)], [*zip(*(table[each] for each in chosen), strict=True)]
+    return name, chosen, [*zip(*(table[each] for each in chosen), strict=True)]
 
 
-def chosen_columns(names: list, columns: Sequence[str] | None, where: str) -> Sequence:
+def chosen_columns(names: list[str], columns: Sequence[str] | None, where: str) -> list[str]:
     """The columns of the inputs and of the outputs. Raises MissingColumns."""
+    from urlseq.tables import find_columns
+
     if columns is not None and (isinstance(columns, str) or len(columns) != 2):
         raise InvalidSetting(f"columns are two, of inputs and of outputs, such as ('name', 'e164'), not {columns!r}.")
-    chosen = columns or ("input", "output")
-    if set(chosen) <= set(names):
-        return chosen
-    has = f"The {where} have no columns {chosen[0]} and {chosen[1]}, but {', '.join(map(str, names))}."
+    chosen = [*map(str, columns or ("input", "output"))]
+    with contextlib.suppress(MissingColumns):
+        return find_columns(chosen, names, where)
+    has = f"The {where} have no columns {' and '.join(chosen)}, but {', '.join(names)}."
     if columns or len(names) != 2:
         raise MissingColumns(f"{has} Say which are inputs and outputs: columns=('name', 'e164'), --columns name,e164.")
     warnings.warn(f"{has} These are taken for inputs and outputs. (A CSV's first line names them: where it is a pair, "

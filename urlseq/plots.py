@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from urlseq.evaluation import Evaluation
 from urlseq.report import kinds_of_mistakes, risk_coverage
@@ -38,23 +38,15 @@ def exact_by_length(evaluation: Evaluation, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def mistakes(evaluation: Evaluation, axes: Axes | None = None) -> Axes:
-    """How many mistakes there are of each kind."""
-    axes = axes or plt.subplots(figsize=(7, 3.5))[1]
-    kinds = kinds_of_mistakes(evaluation)
-    axes.barh(list(kinds), list(kinds.values()))
-    axes.set(xlabel=f"mistakes: {kinds.total():,} in {len(evaluation.inputs):,} answers")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return axes
-
-
 def report(history: Sequence[dict], evaluation: Evaluation, threshold: float) -> Figure:
     """One figure of a copy: what was learned when, exact match by length, risk and coverage, kinds of mistakes."""
-    figure, ((first, second), (third, fourth)) = plt.subplots(2, 2, figsize=(13, 8), layout="constrained")
-    learning_curve(history, first)
-    exact_by_length(evaluation, second)
-    risk_coverage_curve(evaluation, threshold, third)
-    mistakes(evaluation, fourth)
+    figure, axes = plt.subplots(2, 2, figsize=(13, 8), layout="constrained")
+    learning_curve(history, axes[0, 0])
+    exact_by_length(evaluation, axes[0, 1])
+    risk_coverage_curve(evaluation, threshold, axes[1, 0])
+    kinds = kinds_of_mistakes(evaluation)
+    axes[1, 1].barh(list(kinds), list(kinds.values()))
+    axes[1, 1].set(xlabel=f"mistakes: {kinds.total():,} in {len(evaluation.inputs):,} answers")
     return figure
 
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from urlseq.decoding import Decoder
-from urlseq.evaluation import Evaluation, interval, parse, percent
+from urlseq.evaluation import Evaluation, in_words, interval, parse
 from urlseq.functions import Function, answers
 from urlseq.learned import LearnedCopy
 from urlseq.vectorize import to_matrix
@@ -43,11 +43,10 @@ class Progress(keras.callbacks.Callback):
 def ending(schedule, best: float, ended_by: str) -> str:
     """What ended a training with so large a share of held-out inputs exact at best, in plain words."""
     until, exact, count = schedule.training.until, schedule.exact(best), schedule.held_out
-    reasons = {
+    reason = {
         "callback": "a callback stopped it",
         "interruption": "it was interrupted, and the same call goes on from the last whole epoch in its folder",
-    }
-    reason = reasons.get(ended_by, f"the {ended_by} are used up")
+    }.get(ended_by, f"the {ended_by} are used up")
     if until is None:
         return f"Training ended after {duration(schedule.seconds)}: {reason}."
     low, high = (100 * end for end in interval(exact, count))
@@ -65,20 +64,14 @@ def duration(seconds: float) -> str:
 class RecordPredictions(keras.callbacks.Callback):
     """Keeps the answers to the same inputs at the end of each epoch: `answers` [epoch][input]."""
 
-    def __init__(
-        self, inputs: Sequence[str], max_answer_bytes: int = 400, every: int = 1, reverse_output: bool = False
-    ):
+    def __init__(self, inputs: Sequence[str], max_answer_bytes: int = 400, reverse_output: bool = False):
         super().__init__()
-        self.inputs, self.max_answer_bytes, self.every = list(inputs), max_answer_bytes, every
-        self.reverse_output = reverse_output
+        self.inputs, self.max_answer_bytes, self.reverse_output = list(inputs), max_answer_bytes, reverse_output
         self.answers: list[list[str]] = []
         self.decoder: Decoder | None = None
 
     def on_epoch_end(self, epoch, logs=None) -> None:
-        if epoch % self.every:
-            return
-        # The graph is made once; only its weights are new each epoch.
-        if self.decoder is None:
+        if self.decoder is None:  # the graph is made once; only its weights are new each epoch
             self.decoder = Decoder(self.model, self.max_answer_bytes, self.reverse_output)
         self.decoder.graph.update(self.model)
         self.answers.append(self.decoder(to_matrix(self.inputs)).answers)
@@ -87,17 +80,14 @@ class RecordPredictions(keras.callbacks.Callback):
 class ShowPredictions(RecordPredictions):
     """Shows the answers to a few inputs at the end of each epoch, mistakes marked."""
 
-    def __init__(self, function: Function, inputs: Sequence[str], max_answer_bytes: int = 400, every: int = 1,
-                 reverse_output: bool = False):  # fmt: skip
+    def __init__(self, function: Function, inputs: Sequence[str], reverse_output: bool = False):
         self.expected = answers(function, inputs)
-        longest = max([max_answer_bytes, *(2 * len(answer.encode()) for answer in self.expected)])
-        super().__init__(inputs, longest, every, reverse_output)
+        super().__init__(inputs, max([400, *(2 * len(answer.encode()) for answer in self.expected)]), reverse_output)
 
     def on_epoch_end(self, epoch, logs=None) -> None:
         super().on_epoch_end(epoch, logs)
-        if epoch % self.every == 0:
-            for row in zip(self.inputs, self.expected, self.answers[-1], strict=True):
-                print(attempt(*row), flush=True)
+        for row in zip(self.inputs, self.expected, self.answers[-1], strict=True):
+            print(attempt(*row), flush=True)
 
 
 def attempt(text: str, expected: str, predicted: str) -> str:
@@ -145,33 +135,28 @@ def kind_of_mistake(expected: str, predicted: str) -> str:
 
 def html_of(copy: LearnedCopy) -> str:
     """What a notebook shows of a copy: what it copies, how well and how far, and a few of its answers."""
-    card = copy.card
-    counts = card.get("held_out_counts", {"count": 0, "exact": 0, "trusted": 0})
-    low, high = interval(counts["exact"], counts["count"])
-    exact = f"{counts['exact']:,} of {counts['count']:,} held-out inputs, 95 % interval {low:.2%} to {high:.2%}"
-    weights = copy.model.count_params()
-    facts = [
-        ("copy of", copy.name),
-        ("exact", f"{percent(counts['exact'], counts['count'])} ({exact})"),
-        ("trusted", f"{percent(counts['trusted'], counts['count'])} of the answers; {copy.promise}"),
-        ("limits", f"inputs up to {copy.max_input_bytes:,} bytes, answers up to {copy.max_answer_bytes:,} bytes"),
-        ("size", f"{weights:,} weights, {4 * weights / 1e6:.2f} MB"),
-    ]
-    inputs = list(card.get("examples", {}))[:5]
+    counts, weights = copy.card.get("held_out_counts"), copy.model.count_params()
+    facts = {
+        "copy of": copy.name,
+        "held-out inputs": in_words(counts) if counts else "none",
+        "trust": copy.promise,
+        "limits": f"inputs up to {copy.max_input_bytes:,} bytes, answers up to {copy.max_answer_bytes:,} bytes",
+        "size": f"{weights:,} weights, {4 * weights / 1e6:.2f} MB",
+    }
+    inputs = list(copy.card.get("examples", {}))[:5]
     for text, prediction in zip(inputs, copy.predict_all(inputs), strict=True):
-        facts.append((text, f"{prediction.text} {'✓' if prediction.trusted else '? ' + prediction.reason}"))
-    rows = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(fact)}</td></tr>" for name, fact in facts)
+        facts[text] = f"{prediction.text} {'✓' if prediction.trusted else '? ' + prediction.reason}"
+    rows = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(fact)}</td></tr>" for name, fact in facts.items())
     return f"<table style='text-align: left'>{''.join(rows)}</table>"
 
 
 def by_group(evaluation: Evaluation, groups_of: Callable[[str], Iterable[str]]) -> dict[str, tuple[int, int]]:
     """Exact and all answers in each group that `groups_of(input)` names: {group: (exact, count)}."""
-    found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for text, correct in zip(evaluation.inputs, evaluation.correct, strict=True):
+    found = defaultdict[str, list[bool]](list)
+    for text, correct in zip(evaluation.inputs, evaluation.correct.tolist(), strict=True):
         for group in groups_of(text):
-            found[group][0] += int(correct)
-            found[group][1] += 1
-    return {group: (exact, count) for group, (exact, count) in sorted(found.items())}
+            found[group].append(correct)
+    return {group: (sum(correct), len(correct)) for group, correct in sorted(found.items())}
 
 
 def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -39,9 +39,9 @@ def sampler_of(source: InputSource, column: str | None = None) -> Sampler:
             return matching(source)
     if isinstance(source, str | Path):
         if kind_of(path := Path(source)) == "parquet":
-            from urlseq.tables import TableSampler
+            from urlseq.tables import TableSampler, column_names
 
-            if "answer" in (names := parquet_columns(path)) or path.is_dir():
+            if "answer" in (names := column_names(path)) or path.is_dir():
                 return TableSampler(path, input_column(names, column, path))
         source = read_inputs(path, column)
     if callable(source):
@@ -69,27 +69,21 @@ def read_inputs(path: str | Path, column: str | None = None) -> list[str]:
     if (kind := kind_of(path := Path(path))) == "text":
         return read_lines(path)
     if kind == "parquet":
-        from urlseq.tables import read_column
+        from urlseq.tables import column_names, read_column
 
-        return read_column(path, input_column(parquet_columns(path), column, path))
+        return read_column(path, input_column(column_names(path), column, path))
     table = read_table(path)
     return [text for text in table[input_column(list(table), column, path)] if text is not None]
 
 
-def parquet_columns(path: Path) -> list[str]:
-    from urlseq.tables import local_table, open_fragment
-
-    return open_fragment(local_table(path)[0], []).physical_schema.names
-
-
 def input_column(names: Sequence[str], column: str | None, path: Path) -> str:
-    """The name of the column with the inputs. Raises MissingColumns."""
-    chosen = column or (names[0] if len(names) == 1 else "url")
-    if chosen not in names:
-        raise MissingColumns(
-            f"{path} has no column {chosen}; it has {', '.join(names)}. Name one: column=..., --column."
-        )
-    return chosen
+    """The name of the column with the inputs, which may be in another case. Raises MissingColumns."""
+    from urlseq.tables import find_columns
+
+    try:
+        return find_columns([column or (names[0] if len(names) == 1 else "url")], names, str(path))[0]
+    except MissingColumns as error:
+        raise MissingColumns(f"{error} Name one: column=..., --column.") from None
 
 
 def read_lines(path: Path) -> list[str]:
@@ -120,11 +114,9 @@ def read_table(path: Path) -> dict[str, list]:
     if not path.exists():
         raise MissingSource(f"There is no file {path}.")
     if (kind := kind_of(path)) == "parquet":
-        from urlseq.tables import local_table, open_fragment, read
+        from urlseq.tables import column_names, read_columns
 
-        names = parquet_columns(path)
-        parts = [read(open_fragment(file, names), names) for file in local_table(path)]
-        return {name: [value for part in parts for value in part[name].to_pylist()] for name in names}
+        return read_columns(path, column_names(path)).to_pydict()
     try:
         if kind == "jsonl":  # Arrow would make dates of some texts, and add keys to objects
             rows = [json.loads(line) for line in read_lines(path) if line.strip()]
@@ -168,19 +160,18 @@ def draw(sampler: Sampler, rng: random.Random, count: int, held_out: bool, max_i
         if known := [text for text in sampler.held_out if not invalid_reason(text, max_input_bytes)]:
             return rng.sample(known, min(count, len(known)))
     while missing := count - len(inputs):
-        drawn = [sampler(rng) for _ in range(missing)]
-        reasons = [invalid_reason(text, max_input_bytes) for text in drawn]
-        for text, reason in zip(drawn, reasons, strict=True):
+        for text in [sampler(rng) for _ in range(missing)]:
+            reason = invalid_reason(text, max_input_bytes)
             if reason and len(text.encode("utf-8", "replace")) <= max_input_bytes:
                 raise InvalidInput(f"{shown(text)} can't be an input: {reason}. Mend or drop it.")
-        valid = [text for text, reason in zip(drawn, reasons, strict=True) if not reason]
-        inputs += [text for text in valid if is_held_out(text) == held_out]
+            if not reason and is_held_out(text) == held_out:
+                inputs.append(text)
         rejected += count - len(inputs)
         if rejected > 1000 and rejected > 200 * (len(inputs) + 1):
             side = "held out for validation" if held_out else "left for training"
             raise InvalidSetting(
                 f"Hardly any input is {side} (each is by a hash of its bytes, or it is too long), such as "
-                f"{shown(drawn[-1])}: {rejected:,} were not. Give more, and more different, or shorter, inputs."
+                f"{shown(text)}: {rejected:,} were not. Give more, and more different, or shorter, inputs."
             )
     return inputs
 

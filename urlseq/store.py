@@ -33,9 +33,7 @@ SHIPPED = Path(__file__).parent / "models"
 def save(copy: LearnedCopy, folder: str | Path) -> Path:
     """Writes a copy into a folder, whole or not at all, and returns the folder.
 
-    The weights' file is named by its own hash; the card, put in place last, names it. So a reader sees one copy or the
-    other, never a mixture. Another writer waits: as long as the card is not in place, its weights look like those of
-    an earlier copy, which are removed.
+    The weights' file is named by its own hash; the card, put in place last, names it: a reader never sees a mixture.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +43,7 @@ def save(copy: LearnedCopy, folder: str | Path) -> Path:
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     name = f"weights-{digest[:12]}.npz"
     card = copy.card | {"format": FORMAT, "weights": name, "sha256": digest}
-    with locked(folder):
+    with locked(folder):  # until its card is in place, another writer's weights look like those of an earlier copy
         write_file(folder / name, buffer.getvalue())
         write_file(folder / CARD, (json.dumps(card, indent=1) + "\n").encode())
         for path in folder.glob("weights-*"):  # of an earlier copy, or of a process that was killed
@@ -70,17 +68,11 @@ def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
     path = folder_of(folder)
     Decoder.check_process()
     try:
-        text = (path / CARD).read_text(encoding="utf-8")
-        card = json.loads(text)
-        check_card(path, card)
-        weights_file = path / Path(card["weights"]).name
-        try:
+        with locked(path):  # no writer is in mid-change now
+            card = json.loads((path / CARD).read_text(encoding="utf-8"))
+            check_card(path, card)
+            weights_file = path / Path(card["weights"]).name
             data = weights_file.read_bytes()
-        except FileNotFoundError:
-            with locked(path):  # no writer is in mid-change now
-                if (path / CARD).read_text(encoding="utf-8") == text and not weights_file.exists():
-                    raise
-            return load(path, function)  # another copy was saved just now, and these weights removed
         if hashlib.sha256(data).hexdigest() != card["sha256"]:
             raise BadModel(f"{weights_file} is damaged: its hash is not the one in {CARD}. Get or train it again.")
         model = build_model(Architecture(**card["architecture"]))
@@ -92,9 +84,8 @@ def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
     except BadModel:
         raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise BadModel(
-            f"{path} holds no whole learned copy ({type(error).__name__}: {error}). Get or train it again."
-        ) from None
+        what = f"{path} holds no whole learned copy ({type(error).__name__}: {error})"
+        raise BadModel(f"{what}. Get or train it again.") from None
 
 
 def folder_of(folder: str | Path) -> Path:
@@ -111,8 +102,7 @@ def folder_of(folder: str | Path) -> Path:
 def check_card(path: Path, card: dict) -> None:
     if card["format"] != FORMAT:
         raise BadModel(f"{path} is of format {card['format']}; this version reads format {FORMAT}. Train it again.")
-    needed = {"encoding", "task", "architecture", "start_examples", "longest_answer", "threshold", "bytes_seen",
-              "weights", "sha256"}  # fmt: skip
+    needed = {"encoding", "task", "architecture", "longest_answer", "threshold", "bytes_seen", "weights", "sha256"}
     of_task = {"function", "inverse", "max_input_bytes", "reverse_output"}
     if missing := needed - card.keys() or of_task - card["task"].keys():
         raise BadModel(f"{path / CARD} lacks {', '.join(sorted(missing))}. Get the copy again, or train it again.")
@@ -121,24 +111,21 @@ def check_card(path: Path, card: dict) -> None:
 
 
 class NoAnswer:
-    """Stands for a copy that can't answer here. A pool of processes would wait for ever if unpickling it failed."""
-
-    def __init__(self, error: Forked):
-        self.error = error
+    """Stands for a copy that can't answer here: a pool of processes would wait for ever if unpickling it failed."""
 
     def __call__(self, *_, **__):
-        raise self.error
+        Decoder.check_process()
 
     def __getattr__(self, name: str):
-        return self.__call__
+        return self
 
 
 def restored(card: dict, weights: list[np.ndarray], pickled: bytes | None) -> LearnedCopy:
     """A copy that was pickled, with its function if that was, and is found here."""
     try:
         Decoder.check_process()
-    except Forked as error:
-        return cast(LearnedCopy, NoAnswer(error))
+    except Forked:
+        return cast(LearnedCopy, NoAnswer())
     model = build_model(Architecture(**card["architecture"]))
     model.set_weights(weights)
     function = None
@@ -160,8 +147,7 @@ def known_functions() -> dict[str, Function]:
     """The functions that a card may bring in by their names: they compute, and do nothing else."""
     from urlseq.gallery import GALLERY
 
-    tasks = [entry.task for entry in GALLERY.values()]
-    functions = [urlparse, *(task.function or task.inverse for task in tasks)]
+    functions = [urlparse, *(entry.task.function or entry.task.inverse for entry in GALLERY.values())]
     return {name_of(function): function for function in functions if function}
 
 

@@ -191,10 +191,21 @@ def read(fragment: ParquetFileFragment, columns: Sequence[str]) -> pa.Table:
     return found
 
 
+def column_names(path: str | Path) -> list[str]:
+    """The names of the columns of a local table, by its first file."""
+    return open_fragment(local_table(path)[0], []).physical_schema.names
+
+
 def read_column(path: str | Path, column: str) -> list[str]:
     """The texts in a column of a local table, without nulls. Raises MissingColumns, or BadSource if it has no texts."""
-    parts = [open_fragment(part, [column], text=True) for part in local_table(path)]
-    return [text for part in parts for text in read(part, [column])[column].drop_null().to_pylist()]
+    return read_columns(path, [column], text=True)[column].drop_null().to_pylist()
+
+
+def read_columns(path: str | Path, columns: Sequence[str], text: bool = False) -> pa.Table:
+    """These columns of a local table, which have to be `text` or not. Raises MissingColumns and BadSource."""
+    parts = [open_fragment(part, columns, text) for part in local_table(path)]
+    pages = [read(part, columns) for part in parts]
+    return with_retries(lambda: pa.concat_tables(pages, promote_options="permissive"), str(path))
 
 
 def sample(table: Table, count: int, columns: Sequence[str] = ("url",), seed: int = 0,

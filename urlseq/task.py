@@ -12,16 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from urlseq.errors import InvalidSetting, UnfitFunction, UnfitValue
-from urlseq.functions import (
-    Function,
-    Inverse,
-    answer,
-    answers,
-    changed_answer,
-    check_callable,
-    name_of,
-    warn_of_values,
-)
+from urlseq.functions import Function, Inverse, answer, answers, changed_answer, check_callable, name_of
 from urlseq.pairs import pairs_of
 from urlseq.sampling import ListSampler, Sampler
 from urlseq.sources import InputSource, draw, sampler_of
@@ -68,15 +59,13 @@ class Training:
 
     def __post_init__(self) -> None:
         plain_numbers(self)
-        if any(budget is not None and budget <= 0 for budget in (self.minutes, self.examples)):
+        if any(budget is not None and not budget > 0 for budget in (self.minutes, self.examples)):
             raise InvalidSetting(
                 f"The budget has to be above 0, but minutes is {self.minutes} and examples is {self.examples}."
             )
         if self.batch_size < 1 or self.epoch_batches < 1 or self.validation_count < 0:
-            raise InvalidSetting(
-                f"batch_size {self.batch_size} and epoch_batches {self.epoch_batches} have to be above 0, and "
-                f"validation_count {self.validation_count} at least 0."
-            )
+            raise InvalidSetting(f"batch_size {self.batch_size} and epoch_batches {self.epoch_batches} have to be "
+                                 f"above 0, and validation_count {self.validation_count} at least 0.")  # fmt: skip
         if self.until is not None and not 0 < self.until < 1:
             raise InvalidSetting(f"until is a share of exact answers above 0 and below 1, such as 0.999: {self.until}.")
 
@@ -204,8 +193,14 @@ class Task:
             sampler = sampler_of(self.inputs, self.column)
         if not isinstance(self.target, Inverse):
             return sampler
-        # Which side an inverse's input is on, its own bytes decide, whatever the side of the value.
-        return self.target.pairs(sampler.__call__ if isinstance(sampler, ListSampler) else sampler)
+        # Which side an inverse's input is on, its own bytes decide, or its value, such as by the day.
+        by_bytes, by_value = self.target.pairs(lambda rng: sampler(rng)), self.target.pairs(sampler)
+        if isinstance(sampler, ListSampler) or not hasattr(by_value, "is_held_out"):
+            return by_bytes
+        # The function may make one input of several values: then it would be on both sides.
+        rng, sides = random.Random("sides"), dict[str, bool]()
+        drawn = ((text, by_value.is_held_out(text)) for text in (by_value(rng) for _ in range(5000)))
+        return by_bytes if any(sides.setdefault(text, side) != side for text, side in drawn) else by_value
 
     def sample(self, count: int = 5, seed: int = 0) -> list[str]:
         """A few inputs to look at, none of them held out."""
@@ -221,28 +216,26 @@ class Task:
 
     def examples(self, seed: str, count: int, held_out: bool) -> Examples:
         """`count` inputs with their answers, all of them held out or none."""
-        inputs = self.draw(random.Random(seed), count, held_out)
-        return self.labelled(inputs)
+        return self.labelled(self.draw(random.Random(seed), count, held_out))
 
-    def labelled(self, inputs: list[str]) -> Examples:
+    def labelled(self, inputs: Iterable[str]) -> Examples:
         """The inputs with their answers, without those whose values can't be answers: see `left_out`."""
-        found: dict[int, str] = {}
-        for row, text in enumerate(inputs):
+        examples = Examples([], [], self.reverse_output)
+        for text in inputs:
             try:
-                found[row] = self.answer(text)
+                found = answer(self.target, text)
             except UnfitValue as error:
                 self.left_out[text] = str(error)
-        return Examples([inputs[row] for row in found], list(found.values()), self.reverse_output)
-
-    def answer(self, text: str) -> str:
-        """The function's answer, as JSON. Raises UnfitValue where there is none, or one that is too long."""
-        found = answer(self.target, text)
-        if (length := len(found.encode())) > LONGEST_ANSWER:
-            raise UnfitValue(
-                f"{self.name}({shown(text)}) has {length:,} bytes, and a copy's answer {LONGEST_ANSWER:,} "
-                f"at most: {shown(found)}. Give shorter inputs, or a function with shorter answers."
-            )
-        return found
+                continue
+            if (length := len(found.encode())) > LONGEST_ANSWER:
+                self.left_out[text] = (
+                    f"{self.name}({shown(text)}) has {length:,} bytes, and a copy's answer {LONGEST_ANSWER:,} at most: "
+                    f"{shown(found)}. Give shorter inputs, or a function with shorter answers."
+                )
+                continue
+            examples.inputs.append(text)
+            examples.answers.append(found)
+        return examples
 
     def record(self) -> dict:
         """The task as plain JSON, by the function's name; of pairs with `pairs`, what there is to tell of them."""
@@ -272,8 +265,6 @@ class Task:
         if isinstance(self.target, Inverse):
             rng = random.Random("collisions")
             self.target.warn_of_collision([self.sampler(rng) for _ in range(5000)])
-        else:
-            warn_of_values(self.target, map(str, inputs[:10]))
 
     def check_again(self, examples: Examples) -> None:
         """Warns, after the training, of inputs that were left out, and where the function has changed meanwhile."""

@@ -6,7 +6,7 @@ The same few functions serve training and answering, so that the two can't drift
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -49,24 +49,20 @@ def to_arrow(texts: Texts) -> pa.Array:
 
     An Arrow array of bytes, such as `written` makes, is left as it is.
     """
-    if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks()
-    if isinstance(texts, pa.Array):
-        kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
-        if not any(is_kind(texts.type) for is_kind in kinds):
-            raise WrongType(f"A list of texts is needed, but the Arrow array holds {texts.type}.")
-        array = texts
-    elif isinstance(texts, str):
+    if isinstance(texts, str):
         raise WrongType(f"A list of texts is needed, not one text: {shown(texts)}.")
-    else:
-        try:
-            array = pa.array(texts, pa.string())
-        except UnicodeEncodeError:
-            broken = next(text for text in texts if isinstance(text, str) and invalid_reason(text, 0) == HALF_SURROGATE)
-            raise InvalidInput(f"{shown(broken)} is no text: {HALF_SURROGATE}. Mend or drop it.") from None
-        except (pa.ArrowTypeError, pa.ArrowInvalid):
-            wrong = next(text for text in texts if text is not None and not isinstance(text, str))
-            raise WrongType(f"A list of texts is needed, but it holds {wrong!r}.") from None
+    try:
+        array = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.string())
+    except UnicodeEncodeError:
+        broken = next(text for text in texts if isinstance(text, str) and invalid_reason(text, 0) == HALF_SURROGATE)
+        raise InvalidInput(f"{shown(broken)} is no text: {HALF_SURROGATE}. Mend or drop it.") from None
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        wrong = next(text for text in texts if text is not None and not isinstance(text, str))
+        raise WrongType(f"A list of texts is needed, but it holds {wrong!r}.") from None
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if array.type not in (pa.string(), pa.large_string(), pa.binary()):
+        raise WrongType(f"A list of texts is needed, but the Arrow array holds {array.type}.")
     if array.null_count:
         row = array.is_null().to_pylist().index(True)
         raise WrongType(f"Text {row} is missing (None). Drop the missing ones or put '' in their place.")
@@ -91,16 +87,20 @@ def invalid_reason(text: str, max_input_bytes: int) -> str:
 
 
 def input_list(inputs: Any) -> list[str]:
-    """The inputs in a list, an Arrow array or any iterable. Raises WrongType, and InvalidSetting on too many."""
+    """The inputs in a list, an Arrow array or any iterable; those of a set, whose order differs from one Python to the
+    next, are sorted. Raises WrongType, and InvalidSetting on too many.
+    """
     if hasattr(inputs, "columns") or isinstance(inputs, Mapping):  # a loop would give names of columns, or keys
         kind = type(inputs).__name__
         raise WrongType(f"A {kind} is no list of texts: give one column, such as table['url'], or list(values).")
+    most = None if hasattr(inputs, "__len__") else MOST_ITERATED
     try:
-        found = list(itertools.islice(inputs, None if hasattr(inputs, "__len__") else MOST_ITERATED + 1))
+        found = list(itertools.islice(inputs, most and most + 1))
     except TypeError:
         raise WrongType(f"A text, or a list of texts, is needed, not {inputs!r:.100}.") from None
-    if len(found) > MOST_ITERATED and not hasattr(inputs, "__len__"):
+    if most and len(found) > most:
         raise InvalidSetting(f"A {type(inputs).__name__} gave more than {MOST_ITERATED:,} inputs: give a list of them.")
+    found = sorted(found, key=repr) if isinstance(inputs, Set) else found
     return [text.as_py() if hasattr(text, "as_py") else text for text in found]  # Arrow has texts of its own
 
 
@@ -177,23 +177,18 @@ def to_texts(matrix: np.ndarray) -> list[str]:
     """
     matrix = np.asarray(matrix, np.uint8)
     inside = before_end(matrix)
-    return decoded(matrix[inside], inside.sum(axis=1))
+    offsets = np.append(0, inside.sum(axis=1).cumsum()).astype(np.int32)
+    found = [None, pa.py_buffer(offsets), pa.py_buffer(matrix[inside])]
+    rows = pa.BinaryArray.from_buffers(pa.binary(), len(matrix), found)
+    try:
+        return rows.cast(pa.string()).to_pylist()
+    except pa.ArrowInvalid:
+        return [row.decode("utf-8", "replace") for row in rows.to_pylist()]
 
 
 def before_end(matrix: np.ndarray) -> np.ndarray:
     """Which bytes of each row stand before its first EOS or padding, bool [texts, length]."""
     return np.logical_and.accumulate((matrix != EOS) & (matrix != PADDING), axis=1)
-
-
-def decoded(data: np.ndarray | bytes, lengths: np.ndarray) -> list[str]:
-    """Texts of so many bytes each, which follow each other in `data`."""
-    offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    rows = pa.BinaryArray.from_buffers(pa.binary(), len(lengths), buffers)
-    try:
-        return rows.cast(pa.string()).to_pylist()
-    except pa.ArrowInvalid:
-        return [row.decode("utf-8", "replace") for row in rows.to_pylist()]
 
 
 def written(answers: Sequence[str], reverse_output: bool = False) -> pa.Array:
@@ -211,18 +206,9 @@ def written(answers: Sequence[str], reverse_output: bool = False) -> pa.Array:
 
 def to_answers(matrix: np.ndarray, reverse_output: bool = False) -> list[str]:
     """Rows of bytes [texts, length], as the network writes them, back to JSON texts: the inverse of `written`."""
-    matrix = np.asarray(matrix, np.uint8)
-    inside = before_end(matrix)
-    if reverse_output:
-        matrix = reversed_rows(matrix, inside.sum(axis=1))
-    lengths = np.where(inside, JSON_LENGTHS[matrix], 0).sum(axis=1)
-    return decoded(b"".join([JSON_OF_BYTE[byte] for byte in matrix[inside].tolist()]), lengths)
-
-
-def reversed_rows(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Rows [texts, length] whose first so many numbers are in reversed order; the others stay in their places."""
-    positions, lengths = np.arange(rows.shape[1]), lengths[:, None]
-    return np.take_along_axis(rows, np.where(positions < lengths, lengths - 1 - positions, positions), axis=1)
+    rows = [row[inside].tolist() for row, inside in zip(matrix, before_end(matrix), strict=True)]
+    texts = [b"".join([JSON_OF_BYTE[byte] for byte in (row[::-1] if reverse_output else row)]) for row in rows]
+    return [text.decode("utf-8", "replace") for text in texts]
 
 
 def one_hot_to_texts(one_hot: np.ndarray) -> list[str]:

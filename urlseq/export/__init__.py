@@ -37,11 +37,8 @@ def export(copy: LearnedCopy, folder: str | Path, inputs: Sequence[str] | None =
 
     Each form answers up to `count` inputs, by default the held-out ones that the card keeps, and each answer has to
     equal the copy's. The SavedModel has 32-bit weights; the other two have weights of `precision`, and are compared
-    with the copy under such weights. The manifest says how many answers that changes, and has four short inputs for a
-    page to show.
-
-    An export that is in `folder` is replaced at the end, or stays as it was. Raises ExportError, and InvalidSetting
-    where `folder` holds anything else or no inputs are known to check with.
+    with the copy under such weights. An export that is in `folder` is replaced at the end, or stays as it was. Raises
+    ExportError, and InvalidSetting where `folder` holds anything else or no inputs are known to check with.
     """
     folder = Path(folder)
     if precision not in PRECISIONS:
@@ -102,7 +99,8 @@ def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: s
         "checked": {"inputs": len(inputs), "tensorflowjs": in_node is not None,
                     "changed_by_precision": sum(map(str.__ne__, expected.answers, small.answers))},
         "versions": {name: version(name) for name in ("tensorflow", "keras", "tensorflowjs", "numpy")},
-        "files": {path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        "files": {path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size,
+                                                        "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
                   for path in sorted(folder.rglob("*")) if path.is_file()},
     }  # fmt: skip
 
@@ -113,10 +111,6 @@ def encoding_of(copy: LearnedCopy) -> dict:
     """
     texts = {str(byte): text.decode() for byte, text in enumerate(JSON_OF_BYTE) if text != bytes([byte])}
     return {"name": ENCODING, "reverse_output": copy.reverse_output, "texts": texts}
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def rounded(copy: LearnedCopy, precision: str) -> Decoder:

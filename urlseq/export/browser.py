@@ -102,10 +102,7 @@ def tensorflowjs_converter() -> Callable:
 
 
 def tensorflowjs_answers(folder: Path, inputs: Sequence[str], encoding: dict) -> list[tuple[str, float, bool]] | None:
-    """The model's (answer, confidence, ended) in Node; None where that, or the page's folder, is missing.
-
-    `encoding` is the manifest's.
-    """
+    """The model's (answer, confidence, ended) in Node; None where that, or the page's folder, is missing."""
     script = WEB / "answers.mjs"
     if shutil.which("node") is None or not script.is_file() or not (WEB / "node_modules").is_dir():
         return None

@@ -21,18 +21,13 @@ WARM_UP = "assets.extra/tf_serving_warmup_requests"
 WARM_UP_BATCHES = (1, 1, 8, 64)
 
 
-class VersionExists(ExportError, FileExistsError):
-    """Something with a new version's number is there already."""
-
-
 def add_version(copy: LearnedCopy, folder: str | Path, inputs: Sequence[str] | None = None, *,
                 version: int | None = None, count: int = 200) -> Path:  # fmt: skip
     """Adds a copy to a model's folder as its next version, and returns that version's folder.
 
     First it answers up to `count` inputs, by default the held-out ones that the card keeps, and each answer has to
-    equal the copy's. It appears whole or not at all, and no version that is there is ever written to: TensorFlow
-    Serving may watch the folder, and loads the highest number. Raises ExportError (VersionExists where the `version`
-    asked for is there), and InvalidSetting where no inputs are known to check with.
+    equal the copy's. It appears whole or not at all, and none that is there is ever written to, so TensorFlow Serving
+    may watch the folder. Raises ExportError, also where the `version` is there already, and InvalidSetting.
     """
     folder = Path(folder)
     if version is not None and version < 1:
@@ -56,7 +51,7 @@ def put_in_place(temporary: Path, folder: Path, version: int | None) -> Path:
     with locked(folder):
         path = folder / str(version or max(versions(folder), default=0) + 1)
         if path.exists():
-            raise VersionExists(f"{path} is there already, and is never overwritten: give another number.")
+            raise ExportError(f"{path} is there already, and is never overwritten: give another number.")
         return temporary.rename(path)
 
 

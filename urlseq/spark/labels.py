@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from urlseq.errors import MissingColumns, WrongColumns, WrongType
+from urlseq.errors import WrongColumns, WrongType
 from urlseq.functions import Function, answer
 from urlseq.tables import find_columns, translate_errors
 
@@ -49,10 +49,7 @@ def address_of(path: str | Path) -> str:
 
 def text_column(schema: T.StructType, column: str) -> str:
     """The frame's own name of `column`, which may be in another case. Raises WrongColumns where there is no text."""
-    try:
-        [name] = find_columns([column], schema.names, "The frame")
-    except MissingColumns as error:
-        raise WrongColumns(str(error)) from None
+    [name] = find_columns([column], schema.names, "The frame")
     if not isinstance(kind := schema[name].dataType, T.StringType):
         advice = f"frame.withColumn({name!r}, F.col({name!r}).cast('string')) converts it."
         raise WrongColumns(f"Column {name!r} is of type {kind.simpleString()}, and has to be text: {advice}")

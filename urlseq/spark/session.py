@@ -135,7 +135,8 @@ def session(master: str = "local[*]", *, s3: bool = True, anonymous: bool = True
         found = SparkSession.builder.getOrCreate()
         with translate_errors("s3://", (Py4JError,)):
             java: Any = found.sparkContext
-            s3 and java._jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass("s3a", java._jsc.hadoopConfiguration())
+            if s3:
+                java._jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass("s3a", java._jsc.hadoopConfiguration())
         warnings.warn("Another Spark session is active: it is used, and its settings stay as they are.", stacklevel=2)
         return found
     local = master.startswith("local")
