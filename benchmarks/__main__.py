@@ -1,4 +1,4 @@
-"""All benchmarks but `benchmarks.seconds`, one after the other; one that fails does not stop the others.
+"""All benchmarks but `seconds`, `ladder` and `own`, one after the other; one that fails does not stop the others.
 
 `--quick` gives a taste of each and keeps no result.
 """

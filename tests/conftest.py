@@ -17,6 +17,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
+# In a second Python, functions of test files would import TensorFlow once more for each training.
+os.environ["URLSEQ_ASKED_ELSEWHERE"] = "1"
+
 # Examples are drawn the same way each time, and no test fails because the machine was busy.
 settings.register_profile(
     "urlseq", deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.too_slow]

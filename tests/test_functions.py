@@ -174,7 +174,8 @@ def set_up(text):
 
 @pytest.fixture
 def by_hash(tmp_path, monkeypatch):
-    """A function of a module, whose answers depend on the hashes of text."""
+    """A function of a module, whose answers depend on the hashes of text; it is asked in a second Python, too."""
+    monkeypatch.delenv(functions.ASKED)
     (tmp_path / "mine_by_hash.py").write_text(BY_HASH)
     monkeypatch.syspath_prepend(tmp_path)
     return function_named("mine_by_hash.letters")

@@ -30,9 +30,6 @@ class Scripted:
         answers = [self.greedy[text] for text in to_texts(matrix)]
         return Decoded(answers, np.ones(len(answers), np.float32), np.ones(len(answers), bool))
 
-    def check_process(self):
-        pass
-
     def beam_search(self, matrix, width):
         self.widths.append(width)
         return [self.beams[text][:width] for text in to_texts(matrix)]

@@ -141,7 +141,7 @@ def test_main_job_keeps_a_copy_and_says_where(capsys, tmp_path, monkeypatch):
     assert re.search(r"of [23]\d\d exact", out) and "of 1;" in out and f"The copy is in {tmp_path / 'copy'}" in out
     assert "Its mistakes: " in out and "  //cdn.example.com/lib.js\n    ✗ " in out and "It abstains (" in out
     names = sorted(path.name for path in (tmp_path / "copy").iterdir())
-    assert len(names) == 2 and names[0] == "copy.json" and names[1].startswith("weights-")
+    assert names[:2] == ["copy.json", "ended.npz"] and len(names) == 3 and names[2].startswith("weights-")
     task = json.loads((tmp_path / "copy" / "copy.json").read_text())["task"]
     assert (task["function"], task["max_input_bytes"]) == ("urllib.parse.urlparse", 24)
 

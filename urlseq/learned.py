@@ -118,7 +118,7 @@ class LearnedCopy:
 
     def check(self, inputs: Sequence[str]) -> None:
         """Raises InvalidInput for the first text that can't be an input, and Forked in a process that can't answer."""
-        self.decoder.check_process()
+        Decoder.check_process()
         for text in inputs:
             if reason := self.invalid_reason(text):
                 advice = "" if self.is_inverse else ", or call with fallback=True"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from urlseq.errors import UnfitFunction
 from urlseq.evaluation import interval
 from urlseq.model import exact_match
 from urlseq.task import Examples, Task, Training
@@ -69,6 +70,8 @@ class Batches(keras.utils.PyDataset):
         inputs = self.task.draw(rng, round(count / share), held_out=False)
         inputs = [inputs[index] for index in np.argsort(byte_lengths(inputs), kind="stable")[:count]]
         examples = self.task.labelled(inputs)
+        if 2 * len(examples) < count:
+            raise UnfitFunction(f"Most of the inputs can't be learned. {next(iter(self.task.left_out.values()))}")
         self.bytes_seen[buffers(inputs)[0]] = True
         self.longest_answer = max(self.longest_answer, int(byte_lengths(written(examples.answers)).max()))
         batches = [examples.rows(rows) for rows in even_batches(examples.lengths, CHUNK_BATCHES)]
