@@ -199,6 +199,8 @@ def test_each_reason_not_to_trust_an_answer():
     assert "no end" in endless.reason
     (unsure,) = judged(["a"], ['"A"'], confidence=0.25)
     assert "0.250 is below 0.500" in unsure.reason
+    (hopeless,) = judged(["a"], ['"A"'], confidence=1.0, threshold=NONE_TRUSTED)
+    assert "too few held-out inputs" in hopeless.reason and not hopeless.trusted
     (broken,) = judged(["a"], ['"A'])
     assert "no JSON" in broken.reason and broken.value is None
     assert not any(prediction.trusted for prediction in (unseen, endless, unsure, broken))

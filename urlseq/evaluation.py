@@ -140,6 +140,7 @@ def judge(inputs: Sequence[str], decoded: Decoded, threshold: float, bytes_seen:
         value, reason = parse(answer)
         if confidence < threshold:
             reason = f"confidence {confidence:.3f} is below {threshold:.3f}"
+            reason = reason if threshold < NONE_TRUSTED else "too few held-out inputs were exact to trust any answer"
         if not decoded.ended[row]:
             reason = "the answer has no end"
         if strange[row]:

@@ -97,7 +97,8 @@ export function untrustedReason(text, record, manifest, certify) {
   if (new TextEncoder().encode(text).some((byte) => !seen.has(byte))) return "the text holds bytes it never learned";
   if (!record.ended) return "the answer has no end";
   if (record.confidence < manifest.threshold) {
-    return `its confidence is below ${manifest.threshold.toFixed(3)}`;
+    const few = "too few held-out inputs were exact to trust any answer";
+    return manifest.threshold > 1 ? few : `its confidence is below ${manifest.threshold.toFixed(3)}`;
   }
   return value === undefined ? "the answer is no JSON" : "";
 }
