@@ -15,6 +15,7 @@ from urllib.parse import urlparse
 from benchmarks.accuracy import EDGES, LISTS, edge_cases
 from benchmarks.common import keep_entry, machine, reference_urls, side_by_side
 from benchmarks.gallery import measure, training_of
+from benchmarks.shipped import rounded
 from urlseq import Architecture, LearnedCopy, Task, Training, copy_function
 from urlseq.export.browser import litert_answers, write_litert
 from urlseq.gallery import GALLERY
@@ -48,7 +49,8 @@ def climb(name: str, minutes: float | None = None, seed: int = 0) -> dict:
               "weights": copy.model.count_params(), "examples": copy.card["history"][-1]["examples"],
               "held_out": copy.card["held_out_counts"]}  # fmt: skip
     if function == "urlparse":
-        result |= {"counts": copy.evaluate(real_urls(copy)).counts, "edges": copy.evaluate(edges(copy)).counts}
+        result |= {"counts": copy.evaluate(real_urls(copy)).counts, "edges": copy.evaluate(edges(copy)).counts,
+                   "with_fewer_bits": {bits: with_fewer_bits(copy, bits) for bits in (5, 4)}}  # fmt: skip
     elif GALLERY[function].measured_on:
         measure(copy, GALLERY[function])
     return {"counts": copy.card["held_out_counts"]} | result | costs(copy, task)
@@ -63,10 +65,24 @@ def edges(copy: LearnedCopy) -> list[str]:
     return [text for name in EDGES for text in edge_cases(name) if not copy.invalid_reason(text)]
 
 
+def with_fewer_bits(copy: LearnedCopy, bits: int) -> dict:
+    """Bytes of the weights on the disk and exact real URLs, where so few bits are kept of each weight's fraction."""
+    exact = copy.model.get_weights()
+    copy.set_weights([rounded(weights, bits) for weights in exact])
+    found = {"weights_bytes": saved_bytes(copy), "exact": copy.evaluate(real_urls(copy)).counts["exact"]}
+    copy.set_weights(exact)
+    return found
+
+
+def saved_bytes(copy: LearnedCopy) -> int:
+    """Bytes of the copy's weights on the disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        return next(save(copy, folder).glob("weights-*")).stat().st_size
+
+
 def costs(copy: LearnedCopy, task: Task) -> dict:
     """Bytes of the copy's weights on the disk and of its LiteRT file, and milliseconds of a median answer by LiteRT."""
     with tempfile.TemporaryDirectory() as folder:
-        weights = next(save(copy, Path(folder) / "copy").glob("weights-*")).stat().st_size
         path, times = Path(folder) / "copy.tflite", []
         signatures = write_litert(copy.decoder.graph, copy.max_input_bytes, path, "float16")
         inputs = [str(text) for text in task.examples("timed", 200, held_out=True).inputs]
@@ -75,7 +91,7 @@ def costs(copy: LearnedCopy, task: Task) -> dict:
             start = time.perf_counter()
             next(answers)
             times.append(time.perf_counter() - start)
-        return {"weights_bytes": weights, "litert_bytes": path.stat().st_size,
+        return {"weights_bytes": saved_bytes(copy), "litert_bytes": path.stat().st_size,
                 "milliseconds": round(1e3 * statistics.median(times), 2)}  # fmt: skip
 
 

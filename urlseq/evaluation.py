@@ -138,9 +138,10 @@ def judge(inputs: Sequence[str], decoded: Decoded, threshold: float, bytes_seen:
     for row, answer in enumerate(decoded.answers):
         confidence = float(decoded.confidence[row])
         value, reason = parse(answer)
-        if confidence < threshold:
+        if threshold == NONE_TRUSTED:
+            reason = "too few held-out inputs were exact to trust any answer"
+        elif confidence < threshold:
             reason = f"confidence {confidence:.3f} is below {threshold:.3f}"
-            reason = reason if threshold < NONE_TRUSTED else "too few held-out inputs were exact to trust any answer"
         if not decoded.ended[row]:
             reason = "the answer has no end"
         if strange[row]:

@@ -249,9 +249,10 @@ class Task:
 
         Warns where a function has no inverse because it makes the same text of two inputs.
         """
-        if isinstance(self.sampler, ListSampler):  # those held out may be few, and all alike
-            examples = self.labelled([*examples.inputs, *self.draw(random.Random("check"), 100, held_out=False)])
         name, inputs, expected = self.name, examples.inputs, examples.answers
+        if isinstance(self.sampler, ListSampler):  # those held out may be few, and all alike
+            others = self.examples("check", 100, held_out=False)
+            inputs, expected = inputs + others.inputs, expected + others.answers
         if 100 * len(self.left_out) > len(inputs):
             raise UnfitFunction(next(iter(self.left_out.values())))
         if inputs and all(answer.startswith('{"error":') for answer in expected):

@@ -96,9 +96,9 @@ export function untrustedReason(text, record, manifest, certify) {
   const seen = new Set(manifest.bytes_seen);
   if (new TextEncoder().encode(text).some((byte) => !seen.has(byte))) return "the text holds bytes it never learned";
   if (!record.ended) return "the answer has no end";
+  if (manifest.threshold > 1) return "too few held-out inputs were exact to trust any answer";
   if (record.confidence < manifest.threshold) {
-    const few = "too few held-out inputs were exact to trust any answer";
-    return manifest.threshold > 1 ? few : `its confidence is below ${manifest.threshold.toFixed(3)}`;
+    return `its confidence is below ${manifest.threshold.toFixed(3)}`;
   }
   return value === undefined ? "the answer is no JSON" : "";
 }
