@@ -14,8 +14,9 @@ is installed if that is allowed (apt-get, as root or by a sudo that asks for no 
   --spark  also fetch what Spark lacks to read S3: 13 MB of jars, in about a minute
   --export also install the converter for TensorFlow.js and, where there is npm, what the page in web/ is built with
   --serve  also install the protocol of TensorFlow Serving, and the search index and the TF-IDF of notebook 6
-  --dev    all of these, and what the tests need, with a browser (chromium of Debian) and, where there is Go, an S3
-           server to test against (built in about four minutes, once)'
+  --dev    all of these, and what the tests need, with a browser (chromium of Debian), what the programs in ports/ are
+           built with (g++, a JDK, 170 MB of jars) and, where there is Go, an S3 server to test against (built in about
+           four minutes, once)'
 extras=notebooks
 for option in "$@"; do
     case "$option" in
@@ -122,6 +123,13 @@ if chosen dev && [ ! -x .cache/bin/versitygw ] && command -v go >/dev/null; then
     echo "Building the S3 server of the tests (about four minutes)"
     GOBIN="$PWD/.cache/bin" go install -ldflags="-s -w" github.com/versity/versitygw/cmd/versitygw@v1.8.0 ||
         warn "Could not build versitygw, see above: the tests against S3 will be skipped."
+fi
+# Built now, so that their tests need no network.
+if chosen dev; then
+    command -v g++ >/dev/null || apt_install g++ || true # each program says itself what it lacks
+    command -v javac >/dev/null || apt_install openjdk-21-jdk-headless openjdk-17-jdk-headless || true
+    command -v mvn >/dev/null || apt_install maven || true
+    for run in ports/*/run; do PYTHON=$python "$run" || warn "The tests of $run will be skipped, or fail."; done
 fi
 
 # The first Java of version 17 or newer; Spark itself takes JAVA_HOME where it is set, else the one on PATH.
