@@ -6,8 +6,8 @@ from pathlib import Path
 
 from benchmarks.common import keep, machine, table
 from urlseq import load
+from urlseq.cards import SHIPPED
 from urlseq.export import export
-from urlseq.store import SHIPPED
 
 FORMS = ("saved_model", "tensorflowjs", "litert")
 

@@ -16,12 +16,12 @@ from keras import layers, ops
 
 from benchmarks.common import keep, machine, side_by_side, table
 from urlseq.checkpoint import Checkpoint
+from urlseq.encoding import PADDING, VOCABULARY
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.samplers import urls
 from urlseq.sources import registry_urls
 from urlseq.task import Examples, Task, Training
 from urlseq.training import SHORT_FIRST_EXAMPLES, Batches, Schedule, Validation, fit, muon
-from urlseq.vectorize import PADDING, VOCABULARY
 
 MAX_INPUT_BYTES, EXAMPLES, VALIDATION = 48, 96_000, 4_000
 LEARNING_RATE = Training().learning_rate

@@ -13,12 +13,13 @@ import numpy as np
 from keras import ops
 
 from benchmarks.common import keep, machine, spread, table
+from urlseq.encoding import VOCABULARY
 from urlseq.functions import answers
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.samplers import symbol
 from urlseq.task import Training
 from urlseq.training import muon
-from urlseq.vectorize import VOCABULARY, make_batch
+from urlseq.vectorize import make_batch
 
 SIZE = 2048
 

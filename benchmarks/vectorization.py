@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.common import keep, machine, seconds, spread, table
+from urlseq.encoding import EOS
 from urlseq.samplers import urls
-from urlseq.vectorize import EOS, to_matrix
+from urlseq.vectorize import to_matrix
 
 BATCH = 2048
 

@@ -61,8 +61,8 @@ def random_model(seed: int = 0, scale: float = 6.0, likely: Sequence[int] = ()):
     """
     import keras
 
+    from urlseq.encoding import EOS, PADDING
     from urlseq.model import Architecture, build_model
-    from urlseq.vectorize import EOS, PADDING
 
     keras.utils.set_random_seed(seed)
     model = build_model(Architecture(units=16, embedding=8, attention=8, heads=2, hidden=16))
@@ -77,15 +77,15 @@ def random_model(seed: int = 0, scale: float = 6.0, likely: Sequence[int] = ()):
 
 def quoting_model():
     """A model whose answers are full of quotes, of strings and within them, backslashes, line breaks and NUL."""
-    from urlseq.vectorize import NUL_WRITTEN, QUOTE
+    from urlseq.encoding import NUL_WRITTEN, QUOTE
 
     return random_model(seed=1, likely=[QUOTE, NUL_WRITTEN, *b'"\\\n'])
 
 
 def card(**changes) -> dict:
     """What is known of a copy that has learned nothing."""
-    from urlseq.store import FORMAT
-    from urlseq.vectorize import ENCODING
+    from urlseq.cards import FORMAT
+    from urlseq.encoding import ENCODING
 
     known = {
         "format": FORMAT,

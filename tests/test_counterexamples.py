@@ -5,8 +5,8 @@ import pytest
 from conftest import untrained_copy, words, words_of
 
 from urlseq import counterexamples, find_counterexample
+from urlseq.answering import Decoded
 from urlseq.counterexamples import Counterexample
-from urlseq.decoding import Decoded
 from urlseq.functions import Inverse
 from urlseq.learned import LearnedCopy
 from urlseq.task import Examples

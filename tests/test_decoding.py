@@ -8,24 +8,15 @@ import tensorflow as tf
 from conftest import quoting_model, random_model, words_of
 
 from urlseq import load
-from urlseq.decoding import Decoded, Decoder, slow_greedy
+from urlseq.answering import Decoded
+from urlseq.decoding import Decoder, slow_greedy
+from urlseq.encoding import BOS, EOS, JSON_OF_BYTE, PADDING, to_answers
 from urlseq.evaluation import decode_all, probability_of
 from urlseq.graph import Graph
 from urlseq.inverse import BeamSearch
 from urlseq.model import Architecture, build_model, exact_match
 from urlseq.samplers import urls
-from urlseq.vectorize import (
-    BOS,
-    EOS,
-    JSON_OF_BYTE,
-    PADDING,
-    byte_lengths,
-    make_batch,
-    pad,
-    to_answers,
-    to_matrix,
-    written,
-)
+from urlseq.vectorize import byte_lengths, make_batch, pad, to_matrix, written
 
 MAX_ANSWER_BYTES = 12
 INPUTS = ["", "a", "https://example.org/", "Ωμέγα 😀", "the quick brown fox jumps over the lazy dog" * 2]

@@ -7,16 +7,14 @@ from conftest import TEXT, random_model, words_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from urlseq.decoding import Decoded, Decoder
+from urlseq.answering import NONE_TRUSTED, Decoded, judge, parse
+from urlseq.decoding import Decoder
 from urlseq.evaluation import (
     LARGEST_RISK,
-    NONE_TRUSTED,
     Evaluation,
     compare,
     error_bound,
     interval,
-    judge,
-    parse,
     percent,
     probability_of,
     threshold_for,
@@ -85,17 +83,18 @@ def test_the_error_bound_rises_with_the_errors(wrong, correct):
 
 
 @given(ANSWERS.map(lambda rows: rows * 20), st.sampled_from([0.001, 0.01, 0.1, 0.34, 0.5]))
-def test_the_threshold_is_the_lowest_that_keeps_the_risk_or_else_the_one_of_least_risk(rows, risk):
+def test_the_threshold_is_the_lowest_that_keeps_the_risk_or_else_the_least_of_its_doubles(rows, risk):
     confidence, correct = columns(rows)
     bounds = {}
     for candidate in confidence.tolist():
         trusted = confidence >= candidate
         bounds[candidate] = error_bound(int((trusted & ~correct).sum()), int(trusted.sum()))
     threshold, bound = threshold_for(confidence, correct, risk)
-    if fitting := [candidate for candidate in bounds if bounds[candidate] <= risk]:
+    doubles = [risk, *(risk * 2**power for power in range(1, 9) if risk * 2**power < LARGEST_RISK), LARGEST_RISK]
+    allowed = next((risk for risk in doubles if min(bounds.values(), default=1) <= risk), None)
+    if allowed is not None:
+        fitting = [candidate for candidate in bounds if bounds[candidate] <= allowed]
         assert (threshold, bound) == (min(fitting), bounds[threshold])
-    elif bounds and min(bounds.values()) <= LARGEST_RISK:
-        assert bound == bounds[threshold] == min(bounds.values())
     else:
         assert (threshold, bound) == (NONE_TRUSTED, None)
     json.dumps(threshold, allow_nan=False)

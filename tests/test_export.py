@@ -15,13 +15,15 @@ from conftest import card, quoting_model
 import urlseq.export.browser
 import urlseq.export.saved_model
 from urlseq import load
-from urlseq.decoding import Decoded
+from urlseq.answering import Decoded
 from urlseq.errors import ExportError, InvalidSetting
 from urlseq.export import check, export
-from urlseq.export.browser import Signature, litert_answers, tensorflowjs_answers, tensorflowjs_converter
+from urlseq.export.browser import Lengths, litert_web_answers, tensorflowjs_answers, tensorflowjs_converter
+from urlseq.export.litert import convert, put
 from urlseq.export.saved_model import saved_model_answers
 from urlseq.graph import Graph
 from urlseq.learned import LearnedCopy
+from urlseq.lite import load_lite
 from urlseq.store import copy_of
 
 if importlib.util.find_spec("tensorflowjs") is None:
@@ -40,16 +42,17 @@ def exported(dates, tmp_path_factory):
 
 def test_every_form_is_there_with_its_hash_and_was_checked(exported):
     manifest = json.loads((exported / "manifest.json").read_text())
-    assert manifest["format"] == 3 and manifest["checked"]["inputs"] == 200
+    assert manifest["format"] == 4 and manifest["checked"]["inputs"] == 200
     assert len(manifest["examples"]) == 4 and set(manifest["examples"]) < set(load("dates_in_hex").examples)
     assert manifest["function"] == "urlseq.gallery.my_date_format" and manifest["inverse"]
     assert (manifest["max_input_bytes"], manifest["max_answer_bytes"]) == (40, 36)
-    assert manifest["litert"]["signatures"] == [{"name": "tokens_48", "length": 48, "max_answer_bytes": 36}]
+    assert manifest["litert"]["signatures"] == [{"length": 48, "max_answer_bytes": 36}]
     for path, file in manifest["files"].items():
         assert (exported / path).stat().st_size == file["bytes"]
         assert hashlib.sha256((exported / path).read_bytes()).hexdigest() == file["sha256"]
-    forms = {path.split("/")[0] for path in manifest["files"]}
-    assert forms == {"saved_model", "tensorflowjs", "litert"}
+    forms = {path.split("/")[0].split("-")[0] for path in manifest["files"]}
+    assert forms == {"copy.json", "weights", "litert", "saved_model", "tensorflowjs"}
+    assert str(load_lite(exported).predict(manifest["examples"])) == str(load(exported).predict(manifest["examples"]))
     browser = [(exported / path).read_bytes() for path in manifest["files"] if path.startswith("tensorflowjs")]
     assert sum(len(gzip.compress(data)) for data in browser) < 600_000  # as it comes to a browser
 
@@ -134,9 +137,10 @@ def test_every_form_gives_json_of_what_is_written_without_escapes(quoting):
     saved_model = tf.saved_model.load(str(folder / "saved_model"))
     served = saved_model.signatures["serving_default"](text=tf.constant(TEXTS))
     assert [text.decode() for text in served["json"].numpy()] == expected
-    signatures = [Signature(**signature) for signature in manifest["litert"]["signatures"]]
-    by_litert = litert_answers(folder / "litert" / "copy.tflite", signatures, TEXTS, copy.reverse_output)
+    lengths = [Lengths(**length) for length in manifest["litert"]["signatures"]]
+    by_litert = litert_web_answers(folder / "litert" / "copy.tflite", lengths, TEXTS, copy.reverse_output)
     assert [answer for answer, *_ in by_litert] == expected
+    assert [prediction.text for prediction in load_lite(folder).predict(TEXTS)] == expected
     if manifest["checked"]["tensorflowjs"]:
         in_node = tensorflowjs_answers(folder / "tensorflowjs", TEXTS, manifest["encoding"])
         assert [answer for answer, *_ in in_node] == expected
@@ -195,14 +199,10 @@ def test_without_examples_in_the_card_inputs_are_needed(dates, tmp_path):
 
 
 def test_where_a_signature_is_too_short_for_an_answer_a_longer_one_gives_it(dates, tmp_path):
-    graph, path = Graph(dates.model, dates.max_answer_bytes), tmp_path / "copy.tflite"
-    signatures = [Signature("tokens_41", 41, 4), Signature("tokens_48", 48, dates.max_answer_bytes)]
-    functions = {signature.name: signature.function(graph) for signature in signatures}
-    tf.saved_model.save(graph, str(tmp_path / "source"), signatures=functions)
-    path.write_bytes(
-        tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "source"), signature_keys=list(functions)).convert()
-    )
-    ((answer, _, ended),) = litert_answers(path, signatures, ["Wednesday, 9 September 7ce, 7:05"])
+    graph, path = Graph(dates.model, dates.max_answer_bytes, put), tmp_path / "copy.tflite"
+    lengths = [Lengths(41, 4), Lengths(48, dates.max_answer_bytes)]
+    path.write_bytes(convert(dates, graph, lengths[0].functions(graph) | lengths[1].functions(graph)))
+    ((answer, _, ended),) = litert_web_answers(path, lengths, ["Wednesday, 9 September 7ce, 7:05"])
     assert answer == '"1998-09-09T07:05"' and ended
 
 

@@ -23,13 +23,14 @@ import pytest
 import tensorflow as tf
 from conftest import largest_difference, untrained_copy
 
-from urlseq import export, store, tables
+from urlseq import cards, export, store, tables
 from urlseq.__main__ import main
-from urlseq.decoding import Decoded
+from urlseq.answering import Decoded
+from urlseq.cards import CARD
 from urlseq.errors import InvalidInput
 from urlseq.export.saved_model import write_saved_model
 from urlseq.learned import LearnedCopy
-from urlseq.store import CARD, load
+from urlseq.store import load
 from urlseq.vectorize import to_matrix, to_texts
 
 ROOT = Path(__file__).parents[1]
@@ -145,10 +146,10 @@ def test_leftovers_of_a_killed_process_are_removed_and_files_of_a_living_one_are
         (tmp_path / f"x[1].{process}.part").touch()
         (tmp_path / f"x[1].{process}.old").mkdir()
     (tmp_path / f"y.{killed.pid}.part").touch()
-    store.write_file(tmp_path / "x[1]", b"data")
+    cards.write_file(tmp_path / "x[1]", b"data")
     left = {f"x[1].{os.getppid()}.part", f"y.{killed.pid}.part", "x[1]"}
     assert {name for name in names(tmp_path) if not name.endswith("old")} == left
-    store.temporary_path(tmp_path / "x[1]", "old")
+    cards.temporary_path(tmp_path / "x[1]", "old")
     assert [name for name in names(tmp_path) if name.endswith("old")] == [f"x[1].{os.getppid()}.old"]
 
 
@@ -223,7 +224,7 @@ def test_an_export_that_is_killed_leaves_a_whole_one_or_none_and_does_not_distur
 def put_in_place(folder: Path) -> None:
     """The end of an export: a new folder takes the place of the old one. All processes have one number here."""
     os.getpid = lambda: 999_999_999
-    new = store.temporary_path(folder)
+    new = cards.temporary_path(folder)
     new.mkdir()
     (new / "new").touch()
     store.replace_folder(folder, new)

@@ -8,8 +8,7 @@ import pytest
 from urlseq import gallery
 from urlseq.__main__ import function_named
 from urlseq.functions import name_of
-from urlseq.gallery import GALLERY
-from urlseq.store import known_functions
+from urlseq.gallery import GALLERY, known_functions
 from urlseq.task import Training
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import card, random_model, tiny_budget, words, words_of
 
-from urlseq.decoding import Decoded
+from urlseq.answering import Decoded
 from urlseq.errors import InvalidInput, NoFunction, UnfitFunction
 from urlseq.functions import Inverse
 from urlseq.inverse import InverseCopy

@@ -7,8 +7,8 @@ import pytest
 from conftest import LETTERS, LONGEST_WORD, tiny_architecture, untrained_copy, words, words_of
 
 from urlseq import learn
+from urlseq.answering import NONE_TRUSTED
 from urlseq.errors import InvalidSetting, UnfitFunction
-from urlseq.evaluation import NONE_TRUSTED
 from urlseq.learn import copy_function
 from urlseq.model import exact_match, masked_crossentropy
 from urlseq.sampling import is_held_out

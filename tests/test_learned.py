@@ -8,9 +8,9 @@ import pytest
 from conftest import untrained_copy, words_of
 from test_learn import FRESH
 
-from urlseq.decoding import Decoded
+from urlseq.answering import Decoded, Prediction
 from urlseq.errors import InvalidInput, NoFunction, UnfitFunction, WrongType
-from urlseq.evaluation import Prediction, error_bound
+from urlseq.evaluation import error_bound
 from urlseq.learned import LearnedCopy
 from urlseq.task import Examples
 from urlseq.vectorize import pad, to_matrix

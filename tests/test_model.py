@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from urlseq.encoding import EOS, PADDING, VOCABULARY
 from urlseq.errors import InvalidSetting
 from urlseq.model import (
     Architecture,
@@ -16,7 +17,7 @@ from urlseq.model import (
     masked_crossentropy,
     rotate,
 )
-from urlseq.vectorize import EOS, PADDING, VOCABULARY, make_batch, pad, to_matrix
+from urlseq.vectorize import make_batch, pad, to_matrix
 
 TEXTS = ["http://a.example/b?c#d", "", "é", "日本語", "a" * 30, "tictac-tictac"]
 ANSWERS = ['["http","a.example"]', "1", '"É"', '{"error":"ValueError"}', "[]", '"tic"']

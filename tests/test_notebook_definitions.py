@@ -21,6 +21,7 @@ from keras import layers
 
 from urlseq import Architecture, Task, Training, gallery, urls
 from urlseq.decoding import slow_greedy
+from urlseq.encoding import EOS, PADDING, VOCABULARY
 from urlseq.functions import Inverse, answer, to_json
 from urlseq.model import (
     ReverseText,
@@ -33,7 +34,7 @@ from urlseq.model import (
 from urlseq.sampling import is_held_out
 from urlseq.training import Batches, Schedule
 from urlseq.training import muon as package_muon
-from urlseq.vectorize import EOS, PADDING, VOCABULARY, features, make_batch, pad, to_matrix, to_texts, written
+from urlseq.vectorize import features, make_batch, pad, to_matrix, to_texts, written
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LONGEST_CELL = 25

@@ -19,7 +19,8 @@ from conftest import card, untrained_copy, words_of
 from tensorflow.python.framework import ops
 
 from urlseq import copy_function, learn
-from urlseq.decoding import Decoded, Decoder, gradients_forgotten
+from urlseq.answering import Decoded
+from urlseq.decoding import Decoder, gradients_forgotten
 from urlseq.errors import Forked, InvalidSetting
 from urlseq.functions import Inverse
 from urlseq.inverse import InverseCopy

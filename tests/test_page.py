@@ -16,8 +16,8 @@ from urllib.parse import quote
 import pytest
 
 from urlseq import load
+from urlseq.encoding import QUOTE
 from urlseq.sources import registry_urls
-from urlseq.vectorize import QUOTE
 
 ROOT = Path(__file__).parent.parent
 WEB = ROOT / "web"

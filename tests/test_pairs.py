@@ -13,8 +13,9 @@ from conftest import tiny_architecture, words_of
 
 from urlseq import Task, copy_function, find_counterexample, learn, load
 from urlseq.__main__ import main
+from urlseq.answering import NONE_TRUSTED
 from urlseq.errors import BadSource, InvalidSetting, MissingColumns, MissingSource, NoFunction, UnfitFunction, WrongType
-from urlseq.evaluation import NONE_TRUSTED, threshold_for
+from urlseq.evaluation import threshold_for
 from urlseq.learn import curve_in_words
 from urlseq.pairs import LONGEST_INPUT, pairs_of
 from urlseq.sampling import HELD_OUT_OF_FEW, LabelledInput, ListSampler, is_held_out

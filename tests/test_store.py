@@ -2,6 +2,7 @@ import hashlib
 import io
 import itertools
 import json
+import os
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -11,11 +12,12 @@ import pytest
 from conftest import card, untrained_copy
 from test_learn import FRESH
 
-from urlseq import store
+from urlseq import cards, store
+from urlseq.cards import CARD
 from urlseq.errors import BadModel, NoFunction
 from urlseq.functions import Inverse
 from urlseq.inverse import InverseCopy
-from urlseq.store import CARD, load
+from urlseq.store import load
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def test_when_saving_fails_the_earlier_copy_stays(unlearned, folder, monkeypatch
 
 @pytest.mark.parametrize("failing", [1, 2])
 def test_when_renaming_fails_the_earlier_copy_stays(unlearned, folder, monkeypatch, failing):
-    replace, calls = store.os.replace, itertools.count(1)
+    replace, calls = os.replace, itertools.count(1)
 
     def interrupted(source, target):
         if next(calls) == failing:
@@ -109,7 +111,7 @@ def test_when_renaming_fails_the_earlier_copy_stays(unlearned, folder, monkeypat
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "new" / "file"
-    store.write_file(path, b"before")
+    cards.write_file(path, b"before")
 
     def full(self, data):
         with open(self, "wb") as file:
@@ -118,7 +120,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
-        store.write_file(path, b"afterwards")
+        cards.write_file(path, b"afterwards")
     assert path.read_bytes() == b"before"
     assert list(path.parent.iterdir()) == [path]
 
@@ -237,7 +239,7 @@ def test_another_encoding_of_answers_is_told_in_one_line(folder, encoding):
 
 def test_a_reader_waits_until_a_writer_is_done(folder):
     with ThreadPoolExecutor() as threads:
-        with store.locked(folder):
+        with cards.locked(folder):
             weights = weights_of(folder).rename(folder / "away")  # as between the old card and the new one
             reader = threads.submit(load, folder)
             assert not wait([reader], timeout=0.3).done
@@ -268,7 +270,7 @@ def test_a_function_that_a_card_names_is_not_imported(folder, monkeypatch):
 
 
 def test_only_a_bare_name_is_that_of_a_shipped_copy(unlearned, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "SHIPPED", tmp_path / "models")
+    monkeypatch.setattr(cards, "SHIPPED", tmp_path / "models")
     monkeypatch.setattr(store, "known_functions", lambda: {"str.upper": str.upper})
     unlearned.save(tmp_path / "models" / "upper")
     unlearned.save(tmp_path / "elsewhere")

@@ -14,13 +14,14 @@ from conftest import LETTERS, largest_difference, words, words_of
 import urlseq.checkpoint
 from urlseq import Task, Training, copy_function, learn, load, training
 from urlseq.checkpoint import Checkpoint
+from urlseq.encoding import to_answers
 from urlseq.errors import NotSaved, UnfitFunction
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.report import ending
 from urlseq.sampling import is_held_out
 from urlseq.task import Examples
 from urlseq.training import LONG_BYTES, Batches, Schedule, Validation, even_batches, lengths_of, muon
-from urlseq.vectorize import PADDING_STEP, byte_lengths, make_batch, to_answers, to_texts, written
+from urlseq.vectorize import PADDING_STEP, byte_lengths, make_batch, to_texts, written
 
 SMALL = Architecture(units=8, embedding=4, attention=8, heads=2, hidden=8)
 EPOCH_BATCHES, BATCH_SIZE, EPOCHS = 5, 8, 3

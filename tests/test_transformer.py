@@ -14,11 +14,11 @@ from conftest import untrained_copy
 from test_spark import executors, java_works
 
 from urlseq import load
+from urlseq.answering import NONE_TRUSTED
+from urlseq.cards import FORMAT, SHIPPED
 from urlseq.errors import BadModel, NoFunction, WrongColumns
-from urlseq.evaluation import NONE_TRUSTED
 from urlseq.functions import answer
 from urlseq.sources import registry_urls
-from urlseq.store import FORMAT, SHIPPED
 
 pytest.importorskip("pyspark")
 from pyspark.ml import Pipeline, PipelineModel  # noqa: E402

@@ -7,9 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras.utils import to_categorical
 
-from urlseq.errors import InvalidInput, WrongType
-from urlseq.functions import to_json
-from urlseq.vectorize import (
+from urlseq.encoding import (
     ATTENTION_NUMBERS,
     BATCH,
     BOS,
@@ -17,17 +15,21 @@ from urlseq.vectorize import (
     JSON_OF_BYTE,
     NUL_WRITTEN,
     PADDING,
-    PADDING_STEP,
     QUOTE,
     VOCABULARY,
     batches_by_length,
+    invalid_reason,
+    to_answers,
+)
+from urlseq.errors import InvalidInput, WrongType
+from urlseq.functions import to_json
+from urlseq.vectorize import (
+    PADDING_STEP,
     byte_lengths,
     features,
-    invalid_reason,
     make_batch,
     one_hot_to_texts,
     pad,
-    to_answers,
     to_matrix,
     to_texts,
     written,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from urlseq.errors import UrlseqError as UrlseqError
     from urlseq.learn import copy_function as copy_function
     from urlseq.learned import LearnedCopy as LearnedCopy
+    from urlseq.lite import LiteCopy as LiteCopy
+    from urlseq.lite import load_lite as load_lite
     from urlseq.model import Architecture as Architecture
     from urlseq.samplers import urls as urls
     from urlseq.store import load as load
@@ -32,15 +34,23 @@ logging.getLogger("tensorflow").addFilter(lambda record: record.levelno >= loggi
 __version__ = "0.2.0"
 
 # Imported on first use, so that `import urlseq` is quick and loads neither TensorFlow nor Spark.
-PUBLIC = {"Architecture": "model", "LearnedCopy": "learned", "Task": "task", "Training": "task",
+PUBLIC = {"Architecture": "model", "LearnedCopy": "learned", "LiteCopy": "lite", "Task": "task", "Training": "task",
           "UrlseqError": "errors", "copy_function": "learn", "find_counterexample": "counterexamples",
-          "load": "store", "urls": "samplers"}  # fmt: skip
+          "load": "store", "load_lite": "lite", "urls": "samplers"}  # fmt: skip
 __all__ = [*PUBLIC, "quiet"]
 
 
 def __getattr__(name: str) -> Any:
     if name in PUBLIC:
-        return getattr(importlib.import_module(f"urlseq.{PUBLIC[name]}"), name)
+        try:
+            return getattr(importlib.import_module(f"urlseq.{PUBLIC[name]}"), name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("urlseq"):
+                raise
+            from urlseq.errors import MissingPackage
+
+            advice = f"{name} needs {error.name}: pip install 'urlseq[learn]'. load_lite answers without."
+            raise MissingPackage(advice) from None
     raise AttributeError(f"module 'urlseq' has no attribute {name!r}")
 
 

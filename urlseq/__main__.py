@@ -37,9 +37,8 @@ SHOWN = [
 def main(words: list[str] | None = None) -> int:
     arguments = parser().parse_args(words)
     try:
-        with quiet():  # the frameworks say a lot when they are first imported
-            import urlseq.store  # noqa: F401
-
+        if not arguments.light:
+            load_frameworks()
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: print(f"urlseq: {message}", file=sys.stderr)
             arguments.command(arguments)
@@ -56,6 +55,12 @@ def main(words: list[str] | None = None) -> int:
     return 0
 
 
+def load_frameworks() -> None:
+    """Imports TensorFlow, which takes seconds, without all that it says then."""
+    with quiet():
+        import urlseq.store  # noqa: F401
+
+
 NAMES_A_COPY = "the name of a shipped copy, such as urlparse, or a folder"
 
 
@@ -66,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "urllib.parse.urlparse, measures the copy on real URLs that it never saw, and keeps it.",
     )
     add_training(main_parser)
-    main_parser.set_defaults(command=main_job)
+    main_parser.set_defaults(command=main_job, light=False)
     commands = main_parser.add_subparsers(title="commands", metavar="{copy,call,evaluate,export,serve}")
     copy = add(commands, "copy", copy_command, "learn to copy a function, or what pairs show")
     copy.add_argument("function", nargs="?", help="its dotted name, such as html.escape")
@@ -79,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     call = add(commands, "call", call_command, summary)
     call.add_argument("copy", help=NAMES_A_COPY)
     call.add_argument("text", nargs="*")
+    call.set_defaults(light=True)
     evaluate = add(commands, "evaluate", evaluate_command, "compare a copy with its function on the inputs of a file")
     evaluate.add_argument("copy", help=NAMES_A_COPY)
     evaluate.add_argument("file", type=Path, help="inputs, as `copy` takes them; or pairs, for a copy of pairs")
@@ -89,14 +95,18 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--function", help="the function's dotted name, if it is not urlparse")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object of counts and nothing else")
     evaluate.add_argument("--mistakes", type=int, default=0, metavar="N", help="show N of the mistakes, and all kinds")
-    export = add(commands, "export", write_command, "write copies as SavedModel, TensorFlow.js model and LiteRT file")
-    export.add_argument("--precision", choices=["float32", "float16"], default="float16", help="(%(default)s)")
-    serve = add(commands, "serve", write_command, "add copies as new versions to the folder of TensorFlow Serving")
-    serve.add_argument("--version", type=int, help="its number (default: the next one)")
-    for command, folder in ((export, Path("web/models")), (serve, Path("serving"))):
+    export = add(commands, "export", export_command, "write copies as SavedModel, TensorFlow.js model and LiteRT file")
+    export.add_argument("--precision", choices=["float32", "float16", "int8"], default="float16", help="(%(default)s)")
+    export.add_argument("--folder", type=Path, help="where each gets its folder (web/models; with --serving: serving)")
+    export.add_argument("--inputs", type=Path, help="inputs to check with (default: those in its card)")
+    export.add_argument("--serving", action="store_true", help="add new versions for TensorFlow Serving instead")
+    export.add_argument("--version", type=int, help="with --serving, the version's number (default: the next one)")
+    serve = add(commands, "serve", serve_command, "answer over HTTP, by TensorFlow Serving's REST protocol")
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen at (%(default)s)")
+    serve.add_argument("--port", type=int, default=8501, help="(%(default)s)")
+    serve.set_defaults(light=True)
+    for command in (export, serve):
         command.add_argument("copy", nargs="+", help=NAMES_A_COPY)
-        command.add_argument("--folder", type=Path, default=folder, help="where each gets its folder (%(default)s)")
-        command.add_argument("--inputs", type=Path, help="inputs to check with (default: those in its card)")
     return main_parser
 
 
@@ -219,9 +229,7 @@ def task_and_settings(arguments: argparse.Namespace) -> tuple[Any, dict]:
 
 
 def call_command(arguments: argparse.Namespace) -> None:
-    from urlseq import load
-
-    copied = load(arguments.copy)
+    copied = copy_to_call(arguments.copy)
     if isinstance(sys.stdin, io.TextIOWrapper):
         # Every byte reaches the copy: what is no UTF-8 is refused for that, and "\n" alone ends a line.
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
@@ -232,11 +240,27 @@ def call_command(arguments: argparse.Namespace) -> None:
             print(json.dumps({"input": text} | vars(prediction)), flush=True)
 
 
+def copy_to_call(name: str):
+    """The copy by LiteRT, which starts at once, where it has such a file; an inverse by TensorFlow, which searches."""
+    from urlseq.cards import bad_model, folder_of, read_card
+    from urlseq.lite import load_lite
+
+    path = folder_of(name)
+    with bad_model(path):
+        card = read_card(path)
+    if "litert" in card and not card["task"]["inverse"]:
+        return load_lite(name)
+    load_frameworks()
+    from urlseq import load
+
+    return load(name)
+
+
 def evaluate_command(arguments: argparse.Namespace) -> None:
     from urlseq import load
+    from urlseq.encoding import invalid_reason
     from urlseq.pairs import pairs_of
     from urlseq.sources import read_inputs
-    from urlseq.vectorize import invalid_reason
 
     copied = load(arguments.copy, function_named(arguments.function) if arguments.function else None)
     of_pairs = "pairs" in copied.card["task"] or len(arguments.columns or ()) == 2
@@ -256,7 +280,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     show_mistakes(evaluation, arguments.mistakes)
 
 
-def write_command(arguments: argparse.Namespace) -> None:
+def export_command(arguments: argparse.Namespace) -> None:
     """Writes each copy into a folder of its own name: an export, or a new version for TensorFlow Serving."""
     from urlseq import load
     from urlseq.export import MANIFEST, export
@@ -264,15 +288,24 @@ def write_command(arguments: argparse.Namespace) -> None:
     from urlseq.sources import read_inputs
 
     inputs = read_inputs(arguments.inputs) if arguments.inputs else None
-    for name in arguments.copy:
-        folder = arguments.folder / os.path.basename(os.path.abspath(name))  # `.` has the name of the current folder
+    home = arguments.folder or Path("serving" if arguments.serving else "web/models")
+    for copy in arguments.copy:
+        folder = home / os.path.basename(os.path.abspath(copy))  # `.` has the name of the current folder
         with quiet():
-            if "version" in arguments:
-                record = {"folder": str(add_version(load(name), folder, inputs, version=arguments.version))}
+            if arguments.serving:
+                record = {"folder": str(add_version(load(copy), folder, inputs, version=arguments.version))}
             else:
-                path = export(load(name), folder, inputs, precision=arguments.precision)
+                path = export(load(copy), folder, inputs, precision=arguments.precision)
                 record = {"folder": str(path), "checked": json.loads((path / MANIFEST).read_text())["checked"]}
         print(json.dumps(record), flush=True)
+
+
+def serve_command(arguments: argparse.Namespace) -> None:
+    try:
+        from urlseq.service import serve
+    except ImportError as error:
+        raise MissingPackage(f"The service needs more packages ({error}): pip install 'urlseq[service]'") from None
+    serve(arguments.copy, arguments.host, arguments.port)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from urlseq.store import write_file
+from urlseq.cards import write_file
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 # What a training may have more of when it goes on.

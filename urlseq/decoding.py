@@ -1,9 +1,8 @@
 """From the model to answers: greedy decoding, once clear and slow, once in batches and fast."""
 
 import contextlib
-import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -11,9 +10,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
+from urlseq.answering import Decoded
+from urlseq.encoding import BOS, EOS, JSON_LENGTHS, PADDING, before_end, to_answers
 from urlseq.errors import Forked
 from urlseq.graph import Graph
-from urlseq.vectorize import BOS, EOS, JSON_LENGTHS, PADDING, before_end, pad, to_answers, to_matrix
+from urlseq.vectorize import pad, to_matrix
 
 
 @contextlib.contextmanager
@@ -43,27 +44,6 @@ def slow_greedy(model: keras.Model, text: str, max_answer_bytes: int, reverse_ou
             break
         written.append(byte)
     return to_answers(np.array([written[1:]]), reverse_output)[0]
-
-
-@dataclasses.dataclass
-class Decoded:
-    """Answers in the order of their inputs.
-
-    `confidence` is the probability of the whole answer, EOS included. `ended` is false where the limit cut the
-    answer. `attention`, if asked for, is the mean of all heads: a row for each byte of the answer and its EOS, and a
-    column for each byte of the input and its EOS.
-    """
-
-    answers: list[str]
-    confidence: np.ndarray  # [batch]
-    ended: np.ndarray  # [batch]
-    attention: list[np.ndarray] | None = None
-
-    def put(self, rows: Sequence[int] | np.ndarray, others: "Decoded") -> None:
-        """Takes the answers of these rows from others, with their confidence and if they ended."""
-        self.confidence[rows], self.ended[rows] = others.confidence, others.ended
-        for row, answer in zip(rows, others.answers, strict=True):
-            self.answers[row] = answer
 
 
 class Decoder:

@@ -6,31 +6,15 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from urlseq.decoding import Decoded, Decoder
-from urlseq.functions import from_json
+from urlseq.answering import NONE_TRUSTED, Decoded
+from urlseq.decoding import Decoder
+from urlseq.encoding import PADDING, batches_by_length
 from urlseq.model import exact_match
 from urlseq.task import Examples
-from urlseq.vectorize import PADDING, batches_by_length, buffers, byte_lengths, to_matrix
+from urlseq.vectorize import byte_lengths, to_matrix
 
-# A confidence that no answer reaches. Not infinity, which JSON can't hold.
-NONE_TRUSTED = 2.0
-# Where held-out inputs can't promise the risk that is asked for, the least one is promised, but none above this.
+# Where held-out inputs can't promise the risk that is asked for, twice as much is promised, and so on up to this.
 LARGEST_RISK = 0.02
-
-
-@dataclasses.dataclass
-class Prediction:
-    """A copy's answer to one input. `trusted` is false where `reason` tells why not to rely on the value.
-
-    `value` is the JSON value of `text`, None where that is no JSON. `confidence` is the probability of the whole
-    answer: the product of those of its bytes.
-    """
-
-    value: object
-    text: str
-    confidence: float
-    trusted: bool
-    reason: str = ""
 
 
 @dataclasses.dataclass
@@ -95,7 +79,7 @@ def interval(successes: int, count: int) -> tuple[float, float]:
 
 def decode_all(decoder: Decoder, inputs: Sequence[str]) -> Decoded:
     """The greedy answers to many inputs, decoded in batches of about the same length."""
-    decoded = Decoded([""] * len(inputs), np.ones(len(inputs), np.float32), np.ones(len(inputs), bool))
+    decoded = Decoded.empty(len(inputs))
     for rows in batches_by_length(byte_lengths(inputs)):
         decoded.put(rows, decoder(to_matrix([inputs[row] for row in rows])))
     return decoded
@@ -129,35 +113,6 @@ def probability_of(target: np.ndarray, logits: np.ndarray) -> np.ndarray:
     return np.exp(np.where(target != PADDING, logarithms, 0).sum(axis=1))
 
 
-def judge(inputs: Sequence[str], decoded: Decoded, threshold: float, bytes_seen: np.ndarray) -> list[Prediction]:
-    """The record of each answer: its value, and why not to trust it."""
-    data, offsets = buffers(inputs)
-    unseen = np.concatenate([[0], np.cumsum(~bytes_seen[data])])
-    strange = unseen[offsets[1:]] > unseen[offsets[:-1]]
-    predictions = []
-    for row, answer in enumerate(decoded.answers):
-        confidence = float(decoded.confidence[row])
-        value, reason = parse(answer)
-        if threshold == NONE_TRUSTED:
-            reason = "too few held-out inputs were exact to trust any answer"
-        elif confidence < threshold:
-            reason = f"confidence {confidence:.3f} is below {threshold:.3f}"
-        if not decoded.ended[row]:
-            reason = "the answer has no end"
-        if strange[row]:
-            reason = "it holds bytes that training never did"
-        predictions.append(Prediction(value, answer, confidence, not reason, reason))
-    return predictions
-
-
-def parse(answer: str) -> tuple[object, str]:
-    """The value of an answer and "", or None and why it has none."""
-    try:
-        return from_json(answer), ""
-    except ValueError:
-        return None, "the answer is no JSON"
-
-
 def error_bound(wrong: int, count: int) -> float:
     """The upper end of the one-sided 95 % interval of the share of errors, of which a sample of `count` has `wrong`:
     with this share, so few would be a chance of 5 %. Source: Clopper and Pearson, 1934; it is never too low.
@@ -175,14 +130,17 @@ def error_bound(wrong: int, count: int) -> float:
 def threshold_for(confidence: np.ndarray, correct: np.ndarray, risk: float) -> tuple[float, float | None]:
     """The lowest confidence to trust, so that the error bound of the trusted answers is at most `risk`; and that bound.
 
-    Where there is none, the one with the smallest bound, up to `LARGEST_RISK`, else `NONE_TRUSTED` and None.
+    Where there is none, twice the risk has to do, and so on up to `LARGEST_RISK`; else `NONE_TRUSTED` and None.
     """
     order = np.argsort(-confidence, kind="stable")
     # Answers of equal confidence are trusted together or not at all, so only the last of them may set the threshold.
     last = np.flatnonzero(np.append(np.diff(confidence[order]) < 0, True)[: len(order)])
-    wrong, threshold, bound = np.cumsum(~correct[order]), NONE_TRUSTED, None
-    for row in {wrong[row]: int(row) for row in last}.values():  # with as many errors, the more answers the better
-        allowed = max(risk, LARGEST_RISK if bound is None else bound)
-        if wrong[row] <= allowed * (row + 1) and (found := error_bound(int(wrong[row]), row + 1)) <= allowed:
-            threshold, bound = float(confidence[order[row]]), found
-    return threshold, bound
+    wrong = np.cumsum(~correct[order])
+    rows = list({wrong[row]: int(row) for row in last}.values())  # with as many errors, the more answers the better
+    while True:
+        for row in reversed(rows):
+            if wrong[row] <= risk * (row + 1) and (bound := error_bound(int(wrong[row]), row + 1)) <= risk:
+                return float(confidence[order[row]]), bound
+        if risk >= LARGEST_RISK:
+            return NONE_TRUSTED, None
+        risk = min(2 * risk, LARGEST_RISK)

@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from urlseq.encoding import shown
 from urlseq.errors import NoFunction, UnfitFunction, UnfitValue, WrongType
 from urlseq.sampling import LabelledInput, Sampler, held_out_rule
-from urlseq.vectorize import shown
 
 Function = Callable[[str], Any]
 # What a function may raise as an answer: `argparse`, for one, ends the program on a bad line.

@@ -10,9 +10,10 @@ import shlex
 import zlib
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urlparse
 
 from urlseq import samplers
+from urlseq.functions import Function, name_of
 from urlseq.samplers import symbol
 from urlseq.samplers.noise import edit
 from urlseq.sampling import Sampler
@@ -162,3 +163,9 @@ GALLERY = {
     "dates_in_hex": entry(Task(inverse=my_date_format, inputs=TWO_CENTURIES, max_input_bytes=40), 96_000),
     "seconds_in_hex": entry(Task(inverse=seconds_in_hex, inputs=MOMENTS, max_input_bytes=8), 1_500_000, batch_size=256),
 }
+
+
+def known_functions() -> dict[str, Function]:
+    """The functions that a card may bring in by their names: they compute, and do nothing else."""
+    functions = [urlparse, *(entry.task.function or entry.task.inverse for entry in GALLERY.values())]
+    return {name_of(function): function for function in functions if function}

@@ -5,21 +5,23 @@ out, variables used outside the loop alone. And they are few: where a batch is o
 than to be computed.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from urlseq.vectorize import BOS, EOS, PADDING, VOCABULARY
+from urlseq.encoding import BOS, EOS, PADDING, VOCABULARY
 
 # Added to the scores and logits of what must not be chosen. Its exponential is 0, and 16-bit floats can hold it.
 NEVER = -1e4
 
 
 class Encoded(NamedTuple):
-    """What attention needs of a batch of inputs. Rows are those of the batch, each once for each head."""
+    """The encoder's output, and what attention needs of it: there, rows are those of the batch, once for each head."""
 
+    states: tf.Tensor  # [batch, time, units]
     keys: tf.Tensor  # [batch * heads, time, d], rotated
     values: tf.Tensor  # [batch * heads, time, v]
     mask: tf.Tensor  # [batch * heads, 1, time], NEVER on padding
@@ -28,10 +30,13 @@ class Encoded(NamedTuple):
 class Graph(tf.Module):
     """A trained model's weights, and the graph of greedy decoding with them."""
 
-    def __init__(self, model: keras.Model, max_answer_bytes: int):
-        """`max_answer_bytes` is how many bytes an answer may have before it is given up."""
+    def __init__(self, model: keras.Model, max_answer_bytes: int, put: Callable | None = None):
+        """`max_answer_bytes` is how many bytes an answer may have before it is given up. `put` replaces rows of a
+        tensor: by default with an operation that TensorFlow.js knows, too.
+        """
         super().__init__(name="copy")
         self.max_answer_bytes, self.heads = max_answer_bytes, model.get_layer("attention").heads
+        self.put = put or scatter
         self.variables_by_name = {
             name: tf.Variable(array, name=name, trainable=False) for name, array in arrays_of(model).items()
         }
@@ -41,14 +46,15 @@ class Graph(tf.Module):
         for name, array in arrays_of(model).items():
             self.variables_by_name[name].assign(array)
 
-    def decode(self, tokens, max_answer_bytes=None, attention: bool = False, stride: int = 1) -> dict[str, tf.Tensor]:
+    def decode(self, tokens, max_answer_bytes=None, attention: bool = False, embedding: bool = False,
+               stride: int = 1) -> dict[str, tf.Tensor]:  # fmt: skip
         """Greedy answers to inputs [batch, time], int32: bytes, EOS, padding.
 
         Returns `answer`, int32 [batch, steps], bytes and EOS; `confidence`, float32 [batch], the probability of
-        the whole answer; `ended`, int32 [batch], 0 where the limit cut it; and, if asked for,
-        `attention`, the mean of all heads, float32 [batch, steps, time]. Steps: as many as the longest answer takes,
-        or, where the input's shape is static, the limit. Each iteration of a loop makes `stride` steps: in
-        TensorFlow.js, an iteration costs by itself.
+        the whole answer; `ended`, int32 [batch], 0 where the limit cut it; and, if asked for, `attention`, the mean of
+        all heads, float32 [batch, steps, time], and `embedding`, as of `embed`. Steps: as many as the longest answer
+        takes, or, where the input's shape is static, the limit. In TensorFlow.js an iteration costs by itself, so each
+        makes `stride` steps.
         """
         limit = self.max_answer_bytes if max_answer_bytes is None else max_answer_bytes
         weights, static, asked_time = self.weights(), tokens.shape.is_fully_defined(), size_of(tokens, 1)
@@ -67,19 +73,19 @@ class Graph(tf.Module):
                 going = tf.gather(goes_on, last)
                 probability = tf.reduce_max(tf.nn.softmax(logits), axis=1, keepdims=True)
                 columns += [tf.expand_dims(tf.cast(last, tf.float32), 1), probability, *([query] if attention else [])]
-            return number + 1, last, going, state, cell, put(written, number, tf.expand_dims(tf.concat(columns, 1), 0))
+            return number + 1, last, going, state, cell, self.put(written, number, tf.concat(columns, 1)[None])
 
         def unfinished(number, last, going, *rest):
-            # An empty batch has no row that goes on, and a maximum below every number.
-            return number < iterations * tf.reduce_max(going)
+            return number < iterations * tf.reduce_max(going)  # of an empty batch, the maximum is below every number
 
         width = 2 + width * attention
-        start = (tf.constant(0), tf.fill([batch], BOS), tf.fill([batch], 1), tf.zeros([batch, units]),
-                 tf.zeros([batch, units]), tf.zeros([iterations, batch, stride * width]))  # fmt: skip
+        state, room = tf.zeros([batch, units]), zeros([iterations, batch, stride * width], tokens)
+        start = (tf.constant(0), tf.fill([batch], BOS), tf.fill([batch], 1), state, state, room)
         made, *_, written = tf.while_loop(unfinished, iteration, start)
         written = tf.transpose(written if static else written[:made], [1, 0, 2])
         written = tf.reshape(written, [batch, (iterations if static else made) * stride, width])[:, :limit]
-        return self.outputs(written, encoded, batch, asked_time if attention else None)
+        found = {"embedding": extremes(encoded.states, tokens)} if embedding else {}
+        return found | self.outputs(written, encoded, batch, asked_time if attention else None)
 
     def outputs(self, written, encoded: Encoded, batch, attention_time) -> dict[str, tf.Tensor]:
         """What `decode` returns, of what its steps wrote: byte, probability and perhaps query [batch, steps, width]."""
@@ -121,14 +127,8 @@ class Graph(tf.Module):
                           for name in ("key_kernel", "query_kernel", "query_bias")}  # fmt: skip
 
     def embed(self, tokens) -> tf.Tensor:
-        """One vector for each input [batch, time], float32 [batch, 2 * units].
-
-        The maximum of each of the encoder's states along the input and its EOS, then the minimum of each.
-        """
-        states, _ = self.states(tokens, self.weights(), 1)
-        # States lie between -1 and 1, so what is moved by 2 is neither the largest nor the smallest.
-        beyond = 2.0 * tf.cast(tf.equal(tokens, PADDING), tf.float32)[:, :, None]
-        return tf.concat([tf.reduce_max(states - beyond, axis=1), tf.reduce_min(states + beyond, axis=1)], 1)
+        """One vector for each input [batch, time], float32 [batch, 2 * units]; see `extremes`."""
+        return extremes(self.states(tokens, self.weights(), 1)[0], tokens)
 
     def encode(self, tokens, weights, stride: int = 1) -> Encoded:
         """The encoder's output for inputs [batch, time]."""
@@ -140,7 +140,7 @@ class Graph(tf.Module):
         keys = tf.add(*tf.split(keys * (width // self.heads) ** -0.5, 2, axis=-1))
         values = tf.concat([self.split(states), self.for_each_head(embedded)], -1)
         mask = self.for_each_head(tf.expand_dims(tf.where(tf.equal(tokens, PADDING), NEVER, 0.0), 1))
-        return Encoded(self.split(keys), values, mask)
+        return Encoded(states, self.split(keys), values, mask)
 
     def states(self, tokens, weights, stride: int):
         """The encoder's states [batch, time, units] of both directions, and the embedded bytes [batch, time, e]."""
@@ -167,10 +167,10 @@ class Graph(tf.Module):
             for gate in tf.split(tf.gather(gates, position + tf.range(stride)), stride):
                 state, cell = lstm(gate + tf.matmul(state, recurrent), cell)
                 new.append(state)
-            return position + stride, state, cell, put(states, position, tf.concat(new, 0))
+            return position + stride, state, cell, self.put(states, position, tf.concat(new, 0))
 
         nothing = tf.zeros([1, 2, batch, units])
-        start = (tf.constant(0), nothing, nothing, tf.zeros([time, 2, batch, units]))
+        start = (tf.constant(0), nothing, nothing, zeros([time, 2, batch, units], tokens))
         length = time * tf.minimum(batch, 1)  # an empty batch has nothing to encode
         states = tf.while_loop(lambda position, *rest: position < length, iteration, start)[-1]
         forward, backward = tf.unstack(tf.transpose(states, [1, 2, 0, 3]))  # [batch, time, units]
@@ -250,7 +250,21 @@ def unknown_zero(tokens):
     return tf.minimum(tf.reduce_min(tokens), 0)
 
 
-def put(rows, index, new):
+def zeros(shape, tokens):
+    """Room for what loops write, made at run time."""
+    return tf.fill(shape, tf.cast(unknown_zero(tokens), tf.float32))
+
+
+def extremes(states, tokens):
+    """The maximum of each of the encoder's states [batch, time, units] along the input and its EOS, then the minimum of
+    each: [batch, 2 * units].
+    """
+    # States lie between -1 and 1, so what is moved by 2 is neither the largest nor the smallest.
+    beyond = tf.expand_dims(2.0 * tf.cast(tf.equal(tokens, PADDING), tf.float32), 2)
+    return tf.concat([tf.reduce_max(states - beyond, axis=1), tf.reduce_min(states + beyond, axis=1)], 1)
+
+
+def scatter(rows, index, new):
     """`rows` with the `new` ones from `index` on."""
     return tf.tensor_scatter_nd_update(rows, tf.expand_dims(index + tf.range(new.shape[0]), 1), new)
 

@@ -1,21 +1,18 @@
 """Copies of inverses: beam search for answers, and the function itself to certify them."""
 
-import dataclasses
 import functools
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from urlseq.decoding import Decoded
-from urlseq.evaluation import Prediction, parse
+from urlseq.answering import Decoded, Prediction, one_or_many, parse
+from urlseq.encoding import BOS, EOS, PADDING, VOCABULARY, batches_by_length, to_answers
 from urlseq.functions import Inverse
 from urlseq.graph import Encoded, Graph
-from urlseq.learned import LearnedCopy, one_or_many
+from urlseq.learned import LearnedCopy
 from urlseq.task import Examples
-from urlseq.vectorize import BOS, EOS, PADDING, VOCABULARY, batches_by_length, byte_lengths, to_answers, to_matrix
-
-UNCERTIFIED = "the function does not certify it"
+from urlseq.vectorize import byte_lengths, to_matrix
 
 
 class InverseCopy(LearnedCopy):
@@ -56,16 +53,6 @@ class InverseCopy(LearnedCopy):
     def certifies(self, text: str, answer: str) -> bool:
         """Whether the function makes just this input of the answer."""
         return isinstance(self.function, Inverse) and self.function.certifies(parse(answer)[0], text)
-
-    def judge(self, inputs: Sequence[str], decoded: Decoded) -> list[Prediction]:
-        """A certificate is all the trust there is; without the function, confidence has to do."""
-        predictions = super().judge(inputs, decoded)
-        if not isinstance(self.function, Inverse):
-            return predictions
-        pairs = zip(predictions, inputs, strict=True)
-        certified = [(prediction, self.function.certifies(prediction.value, text)) for prediction, text in pairs]
-        return [dataclasses.replace(prediction, trusted=trusted, reason="" if trusted else UNCERTIFIED)
-                for prediction, trusted in certified]  # fmt: skip
 
     def compare(self, examples: Examples) -> tuple[list[str], Decoded]:
         """As of any copy, but each answer that the function certifies is an expected one: there may be several."""

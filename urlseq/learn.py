@@ -14,21 +14,23 @@ from typing import Any
 import keras
 import numpy as np
 
+from urlseq.answering import NONE_TRUSTED
 from urlseq.baselines import WarnEarly
+from urlseq.cards import FORMAT
 from urlseq.checkpoint import Checkpoint
 from urlseq.decoding import gradients_forgotten
+from urlseq.encoding import ENCODING
 from urlseq.errors import InvalidSetting, NotSaved
-from urlseq.evaluation import NONE_TRUSTED, percent
+from urlseq.evaluation import percent
 from urlseq.functions import Function
 from urlseq.learned import LearnedCopy
 from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.report import Progress, ShowPredictions, duration, ending
 from urlseq.sampling import ListSampler
 from urlseq.sources import FEWEST_INPUTS, InputSource
-from urlseq.store import FORMAT, copy_of
+from urlseq.store import copy_of
 from urlseq.task import Task, Training
 from urlseq.training import Batches, Schedule, Validation, fit, short_first_for
-from urlseq.vectorize import ENCODING
 
 
 def copy_function(

@@ -1,96 +1,48 @@
 """A learned copy of a function: to be called, measured and saved."""
 
 import contextlib
-import functools
-import json
 import math
 import pickle
-import platform
 import random
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import keras
 import numpy as np
 
-from urlseq.decoding import Decoded, Decoder
-from urlseq.errors import InvalidInput, InvalidSetting, NoFunction
-from urlseq.evaluation import Evaluation, Prediction, compare, decode_all, interval, judge, threshold_for
+from urlseq.answering import BaseCopy, Decoded, judge, one_or_many
+from urlseq.decoding import Decoder
+from urlseq.encoding import batches_by_length, input_list
+from urlseq.errors import InvalidSetting
+from urlseq.evaluation import Evaluation, compare, decode_all, interval, threshold_for
 from urlseq.functions import Function, answers
 from urlseq.pairs import pairs_of
 from urlseq.sampling import LabelledInput
 from urlseq.task import Examples
-from urlseq.vectorize import batches_by_length, byte_lengths, input_list, invalid_reason, shown, to_matrix
+from urlseq.vectorize import byte_lengths, to_matrix
 
 # Of the answers that a copy calls trusted, no more than this share may be wrong, as far as the held-out inputs can tell
 # (95 % bound). Half of the default ones are noise, far harder than real URLs: of these, next to none is wrong.
 TRUSTED_RISK = 0.0005
 
 
-def one_or_many(method: Callable) -> Callable:
-    """Lets a method that returns something for each of a list of inputs be called with one input, too."""
-
-    @functools.wraps(method)
-    def call(self, inputs, *arguments, **named):
-        if isinstance(inputs, str) or hasattr(inputs, "as_py"):  # a text, or one of Arrow's
-            return call(self, [inputs], *arguments, **named)[0]
-        return method(self, input_list(inputs), *arguments, **named)
-
-    return call
-
-
-class LearnedCopy:
+class LearnedCopy(BaseCopy):
     """A learned copy of a function: call it with an input or with a list of inputs."""
 
     def __init__(self, model: keras.Model, card: dict, function: Function | None = None):
         """`card` is what is known of the copy, plain JSON; `function` is the real one, for evaluation and fallback."""
-        self.model, self.card, self.function = model, card, function
-        task = card["task"]
-        self.is_inverse, self.max_input_bytes = task["inverse"], task["max_input_bytes"]
-        self.name = f"inverse of {task['function']}" if self.is_inverse else task["function"]
-        self.max_answer_bytes = 2 * card["longest_answer"]  # an answer that has not ended by then is given up
-        self.reverse_output = task["reverse_output"]
+        super().__init__(card, function)
+        self.model = model
         self.decoder = Decoder(model, self.max_answer_bytes, self.reverse_output)
-        self.bytes_seen = np.zeros(256, bool)
-        self.bytes_seen[card["bytes_seen"]] = True
 
     def __repr__(self) -> str:
         weights = f"{self.model.count_params():,} weights"
         return f"<copy of {self.name}, {weights}, inputs up to {self.max_input_bytes} bytes>"
 
-    @one_or_many
-    def __call__(self, inputs: str | Sequence[str], fallback: bool = False):
-        """The value for an input, or a list of values for a list of inputs.
-
-        Raises InvalidInput on an input that is too long, holds NUL or half a surrogate pair. With `fallback` the
-        real function answers these, and each one whose answer is not trusted.
-        """
-        if not fallback:
-            return [prediction.value for prediction in self.predict(inputs)]
-        function = self.real_function()
-        return [
-            prediction.value if prediction.trusted else json.loads(answers(function, [text])[0])
-            for text, prediction in zip(inputs, self.predict_all(inputs), strict=True)
-        ]
-
-    @one_or_many
-    def predict(self, inputs: str | Sequence[str]):
-        """The `Prediction` for an input, or a list of them: value, text, confidence, trusted and the reason if not.
-
-        Raises InvalidInput on the first input that is invalid; `predict_all` does not.
-        """
-        self.check(inputs)
-        return self.judge(inputs, decode_all(self.decoder, inputs))
-
-    def predict_all(self, inputs: Sequence[str]) -> list[Prediction]:
-        """The predictions for any texts; of an invalid one the value is None, and the reason tells why."""
-        inputs = input_list([inputs] if isinstance(inputs, str) else inputs)
-        reasons = [self.invalid_reason(text) for text in inputs]
-        valid = [text for text, reason in zip(inputs, reasons, strict=True) if not reason]
-        predictions = iter(self.predict(valid))
-        return [Prediction(None, "", 0.0, False, reason) if reason else next(predictions) for reason in reasons]
+    def decode(self, inputs: Sequence[str]) -> Decoded:
+        """The greedy answers to valid inputs, by TensorFlow. Raises Forked in a process that can't answer."""
+        return decode_all(self.decoder, inputs)
 
     @one_or_many
     def embed(self, inputs: str | Sequence[str]) -> np.ndarray:
@@ -112,34 +64,10 @@ class LearnedCopy:
         assert decoded.attention is not None
         return decoded.answers[0], decoded.attention[0]
 
-    def invalid_reason(self, text: str) -> str:
-        """Why a text can't be an input of this copy; "" for one that can."""
-        return invalid_reason(text, self.max_input_bytes)
-
     def check(self, inputs: Sequence[str]) -> None:
         """Raises InvalidInput for the first text that can't be an input, and Forked in a process that can't answer."""
         Decoder.check_process()
-        for text in inputs:
-            if reason := self.invalid_reason(text):
-                advice = "" if self.is_inverse else ", or call with fallback=True"
-                raise InvalidInput(f"{shown(text)} can't be an input of {self!r}: {reason}. Drop or mend it{advice}.")
-
-    def judge(self, inputs: Sequence[str], decoded: Decoded) -> list[Prediction]:
-        return judge(inputs, decoded, self.card["threshold"], self.bytes_seen)
-
-    def real_function(self) -> Function:
-        """The function that is copied. Raises NoFunction where it is not known."""
-        if self.function is None:
-            advice = f"The function {self.name} is needed: load(folder, function=...) brings it in."
-            if "pairs" in self.card["task"]:
-                advice = f"This was learned from {self.name}: there is no function to ask, only evaluate(pairs=...)."
-            raise NoFunction(advice)
-        here = platform.python_version()
-        there = self.card.get("versions", {}).get("python", here)
-        if here.split(".")[:2] != there.split(".")[:2]:  # Python itself says the same warning only once
-            message = f"The copy learned {self.name} of Python {there}; this is {here}, where it may differ."
-            warnings.warn(message, stacklevel=1)
-        return self.function
+        super().check(inputs)
 
     @property
     def examples(self) -> list[LabelledInput]:

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from urlseq.encoding import PADDING, VOCABULARY
 from urlseq.errors import InvalidSetting
 from urlseq.task import plain_numbers
-from urlseq.vectorize import PADDING, VOCABULARY
 
 
 @dataclasses.dataclass(frozen=True)

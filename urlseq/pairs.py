@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from urlseq.encoding import input_list, invalid_reason, shown
 from urlseq.errors import BadSource, InvalidInput, InvalidSetting, MissingColumns, NoFunction, UnfitFunction, WrongType
 from urlseq.functions import to_json
 from urlseq.sampling import LabelledInput, ListSampler
 from urlseq.sources import read_table
-from urlseq.vectorize import input_list, invalid_reason, shown
 
 # Of pairs whose limit is not given, inputs of more bytes are left out.
 LONGEST_INPUT = 1024

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 import keras
 import numpy as np
 
+from urlseq.answering import parse
 from urlseq.decoding import Decoder
-from urlseq.evaluation import Evaluation, in_words, interval, parse
+from urlseq.evaluation import Evaluation, in_words, interval
 from urlseq.functions import Function, answers
 from urlseq.learned import LearnedCopy
 from urlseq.vectorize import to_matrix

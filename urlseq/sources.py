@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from urlseq.encoding import input_list, invalid_reason, shown
 from urlseq.errors import BadSource, InvalidInput, InvalidSetting, MissingColumns, MissingPackage, MissingSource
 from urlseq.sampling import ListSampler, Sampler, held_out_rule
-from urlseq.vectorize import input_list, invalid_reason, shown, to_arrow
+from urlseq.vectorize import to_arrow
 
 # A sampler, texts (a list, an Arrow array), or the path of a file or a folder of parquet files.
 InputSource = Sampler | Iterable[str] | str | Path

@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import numpy as np
 
+from urlseq.encoding import shown
 from urlseq.errors import InvalidSetting, UnfitFunction, UnfitValue
 from urlseq.functions import Function, Inverse, answer, answers, changed_answer, check_callable, name_of
 from urlseq.pairs import pairs_of
 from urlseq.sampling import ListSampler, Sampler
 from urlseq.sources import InputSource, draw, sampler_of
-from urlseq.vectorize import byte_lengths, make_batch, shown
+from urlseq.vectorize import byte_lengths, make_batch
 
 # A function whose answers have more bytes can't be copied.
 LONGEST_ANSWER = 2048

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from urlseq.encoding import batches_by_length
 from urlseq.errors import UnfitFunction
 from urlseq.evaluation import interval
 from urlseq.model import exact_match
 from urlseq.task import Examples, Task, Training
-from urlseq.vectorize import batches_by_length, buffers, byte_lengths, written
+from urlseq.vectorize import buffers, byte_lengths, written
 
 # Until so many examples are seen, only the shortest of those drawn are taken, a quarter of them at first.
 SHORT_FIRST_EXAMPLES = 64_000

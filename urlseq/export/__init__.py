@@ -13,31 +13,40 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
-from urlseq.decoding import Decoded, Decoder
+from urlseq.answering import Decoded
+from urlseq.cards import replace_folder, temporary_path, write_file
+from urlseq.encoding import ENCODING, JSON_OF_BYTE
 from urlseq.errors import ExportError, InvalidSetting
 from urlseq.evaluation import decode_all
-from urlseq.export.browser import litert_answers, tensorflowjs_answers, write_litert, write_tensorflowjs
+from urlseq.export.browser import (
+    Lengths,
+    litert_web_answers,
+    tensorflowjs_answers,
+    write_litert_web,
+    write_tensorflowjs,
+)
+from urlseq.export.litert import add_litert, rounded
 from urlseq.export.saved_model import SIGNATURES, saved_model_answers, write_saved_model
 from urlseq.learned import LearnedCopy
+from urlseq.lite import load_lite
 from urlseq.model import Architecture, build_model
-from urlseq.store import replace_folder, temporary_path, write_file
-from urlseq.vectorize import ENCODING, JSON_OF_BYTE
+from urlseq.store import copy_of
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
-PRECISIONS = ("float32", "float16")
+PRECISIONS = ("float32", "float16", "int8")
 
 
 def export(copy: LearnedCopy, folder: str | Path, inputs: Sequence[str] | None = None, *,
            precision: str = "float16", count: int = 1000) -> Path:  # fmt: skip
-    """Writes a copy as SavedModel, TensorFlow.js model and LiteRT file with a manifest, and returns the folder.
+    """Writes a copy with a LiteRT file, as `load` and `load_lite` read it, and beside it as SavedModel, TensorFlow.js
+    model and a LiteRT file for the page, with a manifest. Returns the folder.
 
     Each form answers up to `count` inputs, by default the held-out ones that the card keeps, and each answer has to
-    equal the copy's. The SavedModel has 32-bit weights; the other two have weights of `precision`, and are compared
-    with the copy under such weights. An export that is in `folder` is replaced at the end, or stays as it was. Raises
+    equal the copy's. The SavedModel has 32-bit weights; all others have weights of `precision`, and are compared with
+    the copy under such weights. An export that is in `folder` is replaced at the end, or stays as it was. Raises
     ExportError, and InvalidSetting where `folder` holds anything else or no inputs are known to check with.
     """
     folder = Path(folder)
@@ -71,17 +80,30 @@ def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: s
     expected, reverse_output = decode_all(copy.decoder, inputs), copy.reverse_output
     write_saved_model(copy, folder / "saved_model")
     check("SavedModel", inputs, expected, saved_model_answers(folder / "saved_model", inputs, reverse_output))
-    decoder = rounded(copy, precision)
-    small, path = decode_all(decoder, inputs), folder / "litert" / "copy.tflite"
-    signatures = write_litert(decoder.graph, copy.max_input_bytes, path, precision)
-    check("LiteRT file", inputs, small, litert_answers(path, signatures, inputs, reverse_output))
-    write_tensorflowjs(decoder.graph, folder / "tensorflowjs", precision)
+    small = copy_of(build_model(Architecture(**copy.card["architecture"])), copy.card, copy.function)
+    small.set_weights(rounded(copy.model, precision))
+    small.save(folder)
+    add_litert(small, folder)
+    answers = decode_all(small.decoder, inputs)
+    lite = load_lite(folder).decode(inputs)
+    check("LiteRT file", inputs, answers, zip(lite.answers, lite.confidence.tolist(), lite.ended.tolist(), strict=True))
+    path = folder / "litert" / "copy.tflite"
+    lengths = write_litert_web(small, path)
+    check("LiteRT file of the page", inputs, answers, litert_web_answers(path, lengths, inputs, reverse_output))
+    write_tensorflowjs(small.decoder.graph, folder / "tensorflowjs", precision)
     in_node = tensorflowjs_answers(folder / "tensorflowjs", inputs, encoding_of(copy))
     if in_node is None:
         how = "That takes Node, a checkout of this project, and `npm ci` in its folder web/."
         warnings.warn(f"The TensorFlow.js model is not checked. {how}", stacklevel=3)
     else:
-        check("TensorFlow.js model", inputs, small, in_node)
+        check("TensorFlow.js model", inputs, answers, in_node)
+    changed = sum(map(str.__ne__, expected.answers, answers.answers))
+    checked = {"inputs": len(inputs), "tensorflowjs": in_node is not None, "changed_by_precision": changed}
+    return manifest_of(copy, folder, inputs, precision, lengths) | {"checked": checked}
+
+
+def manifest_of(copy: LearnedCopy, folder: Path, inputs: list[str], precision: str, lengths: list[Lengths]) -> dict:
+    """What the page needs to know of the forms in a folder."""
     return {
         "format": FORMAT,
         "function": copy.card["task"]["function"],
@@ -95,9 +117,7 @@ def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: s
         "saved_model": {"folder": "saved_model", "signatures": list(SIGNATURES)},
         "tensorflowjs": {"model": "tensorflowjs/model.json", "precision": precision},
         "litert": {"model": "litert/copy.tflite", "precision": precision,
-                   "signatures": [dataclasses.asdict(signature) for signature in signatures]},
-        "checked": {"inputs": len(inputs), "tensorflowjs": in_node is not None,
-                    "changed_by_precision": sum(map(str.__ne__, expected.answers, small.answers))},
+                   "signatures": list(map(dataclasses.asdict, lengths))},
         "versions": {name: version(name) for name in ("tensorflow", "keras", "tensorflowjs", "numpy")},
         "files": {path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size,
                                                         "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
@@ -111,13 +131,6 @@ def encoding_of(copy: LearnedCopy) -> dict:
     """
     texts = {str(byte): text.decode() for byte, text in enumerate(JSON_OF_BYTE) if text != bytes([byte])}
     return {"name": ENCODING, "reverse_output": copy.reverse_output, "texts": texts}
-
-
-def rounded(copy: LearnedCopy, precision: str) -> Decoder:
-    """A decoder with the copy's weights, each as a number of this precision holds it."""
-    model = build_model(Architecture(**copy.card["architecture"]))
-    model.set_weights([weights.astype(precision).astype(np.float32) for weights in copy.model.get_weights()])
-    return Decoder(model, copy.max_answer_bytes, copy.reverse_output)
 
 
 def check(form: str, inputs: Sequence[str], expected: Decoded, found: Iterable[tuple[str, float, bool]]) -> None:

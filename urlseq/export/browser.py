@@ -1,4 +1,4 @@
-"""The forms that a browser runs: a LiteRT file, and a TensorFlow.js model."""
+"""The forms that a browser runs: a LiteRT file of inputs of fixed lengths, and a TensorFlow.js model."""
 
 import dataclasses
 import json
@@ -7,17 +7,20 @@ import subprocess
 import sys
 import tempfile
 import types
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
+from urlseq.cards import write_file
+from urlseq.encoding import to_answers
 from urlseq.errors import ExportError, MissingPackage
+from urlseq.export.litert import convert, put
 from urlseq.graph import Graph
-from urlseq.store import write_file
-from urlseq.vectorize import pad, to_answers, to_matrix
+from urlseq.learned import LearnedCopy
+from urlseq.vectorize import pad, to_matrix
 
 # In TensorFlow.js each iteration of a loop costs by itself; more steps in one make the model's file longer.
 STRIDE = 4
@@ -26,48 +29,48 @@ WEB = Path(__file__).parents[2] / "web"
 
 
 @dataclasses.dataclass
-class Signature:
-    """One of a LiteRT file: for one row of `length` bytes, EOS included, and answers of up to `max_answer_bytes`."""
+class Lengths:
+    """How long an input and an answer may be in two of a LiteRT file's signatures, for one row of `length` bytes, EOS
+    included: `answer_` and `attention_`, each with the length appended. LiteRT.js has no inputs of any length.
+    """
 
-    name: str
     length: int
     max_answer_bytes: int
 
-    def function(self, graph: Graph):
-        decode = tf.function(lambda tokens: graph.decode(tokens, self.max_answer_bytes, attention=True))
+    def functions(self, graph: Graph) -> dict:
+        """The two functions of one input, by name: the answer, and the answer with attention."""
+        return {f"{name}_{self.length}": self.function(graph, name == "attention") for name in ("answer", "attention")}
+
+    def function(self, graph: Graph, attention: bool):
+        decode = tf.function(lambda tokens: graph.decode(tokens, self.max_answer_bytes, attention=attention))
         return decode.get_concrete_function(tf.TensorSpec([1, self.length], tf.int32, name="tokens"))
 
 
-def write_litert(graph: Graph, max_input_bytes: int, path: Path, precision: str) -> list[Signature]:
-    """One file with a signature for each of a few lengths, so that a short input does not pay for a long one."""
-    longest = pad(np.zeros((1, max_input_bytes + 1))).shape[1]
-    signatures = [Signature(f"tokens_{length}", length, min(graph.max_answer_bytes, 2 * length + 64))
-                  for length in (64, 128, 256) if length < longest]  # fmt: skip
-    signatures.append(Signature(f"tokens_{longest}", longest, graph.max_answer_bytes))
-    functions = {signature.name: signature.function(graph) for signature in signatures}
-    with tempfile.TemporaryDirectory() as source:
-        tf.saved_model.save(graph, source, signatures=functions)
-        converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=list(functions))
-        if precision == "float16":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.target_spec.supported_types = [tf.float16]
-        write_file(path, converter.convert())
-    return signatures
+def write_litert_web(copy: LearnedCopy, path: Path) -> list[Lengths]:
+    """One file with signatures for a few lengths, so that a short input does not pay for a long one."""
+    graph, longest = (
+        Graph(copy.model, copy.max_answer_bytes, put),
+        pad(np.zeros((1, copy.max_input_bytes + 1))).shape[1],
+    )
+    lengths = [Lengths(length, min(graph.max_answer_bytes, 2 * length + 64))
+               for length in (64, 128, 256) if length < longest]  # fmt: skip
+    lengths.append(Lengths(longest, graph.max_answer_bytes))
+    functions = {name: function for each in lengths for name, function in each.functions(graph).items()}
+    write_file(path, convert(copy, graph, functions))
+    return lengths
 
 
-def litert_answers(path: Path, signatures: list[Signature], inputs: Sequence[str],
-                   reverse_output: bool = False) -> Iterator[tuple[str, float, bool]]:  # fmt: skip
-    """A LiteRT file's (answer, confidence, ended), by the shortest signature that is long enough for the answer."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "[\\s\\S]*tf.lite.Interpreter is deprecated")
-        interpreter = tf.lite.Interpreter(str(path))
-    several = len(signatures) > 1
-    runners = {s.length: interpreter.get_signature_runner(s.name if several else None) for s in signatures}
-    for text in inputs:
-        for length, run in runners.items():
-            if len(text.encode()) >= length:
+def litert_web_answers(path: Path, lengths: list[Lengths], inputs: Sequence[str],
+                       reverse_output: bool = False) -> Iterator[tuple[str, float, bool]]:  # fmt: skip
+    """The file's (answer, confidence, ended), by the shortest signature that is long enough for the answer."""
+    interpreter = Interpreter(str(path), num_threads=1)
+    for row, text in enumerate(inputs):
+        for each in lengths:
+            if len(text.encode()) >= each.length:
                 continue
-            found = run(tokens=to_matrix([text], length).astype(np.int32))
+            name = ("answer", "attention")[row % 2]  # both are to be right
+            run = interpreter.get_signature_runner(f"{name}_{each.length}")
+            found = run(tokens=to_matrix([text], each.length).astype(np.int32))
             if found["ended"][0]:
                 break
         answer = to_answers(found["answer"], reverse_output)[0]

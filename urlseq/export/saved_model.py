@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from urlseq.encoding import BATCH, EOS, JSON_OF_BYTE, PADDING, to_answers
 from urlseq.errors import ExportError
 from urlseq.graph import Graph
 from urlseq.learned import LearnedCopy
-from urlseq.vectorize import BATCH, EOS, JSON_OF_BYTE, PADDING, to_answers, to_matrix
+from urlseq.vectorize import to_matrix
 
 SIGNATURES = ("serving_default", "embedding", "tokens")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from urlseq.cards import locked
 from urlseq.errors import ExportError, InvalidSetting, MissingPackage
 from urlseq.evaluation import decode_all
 from urlseq.export import check, inputs_to_check, new_folder
 from urlseq.export.saved_model import saved_model_answers, write_saved_model
 from urlseq.learned import LearnedCopy
-from urlseq.store import locked
 
 # Where TensorFlow Serving looks for requests to replay before a version answers anyone.
 WARM_UP = "assets.extra/tf_serving_warmup_requests"

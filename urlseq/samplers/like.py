@@ -29,7 +29,8 @@ class Like(ListSampler):
     """
 
     def __init__(self, samples: Iterable[str]):
-        from urlseq.vectorize import input_list, to_arrow  # not before: samplers alone load no numpy
+        from urlseq.encoding import input_list
+        from urlseq.vectorize import to_arrow
 
         texts = samples if isinstance(samples, str) else input_list(samples)
         to_arrow(texts)  # says which of them is no text

@@ -17,11 +17,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from urlseq.cards import CARD, SHIPPED
 from urlseq.errors import NoFunction, WrongColumns
 from urlseq.functions import answer
 from urlseq.learned import LearnedCopy
 from urlseq.spark.labels import named, ship_package, text_column
-from urlseq.store import CARD, SHIPPED, load
+from urlseq.store import load
 
 # What a worker answers to a text, by the parameter that names its column.
 FIELDS = {

@@ -1,0 +1,184 @@
+"""What a copy answers, whichever runtime computes it: decoded answers, records of them, and when these are trusted."""
+
+import dataclasses
+import functools
+import json
+import platform
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from urlseq.encoding import input_list, invalid_reason, shown
+from urlseq.errors import InvalidInput, NoFunction
+from urlseq.functions import Function, Inverse, answers, from_json
+
+# A confidence that no answer reaches. Not infinity, which JSON can't hold.
+NONE_TRUSTED = 2.0
+UNCERTIFIED = "the function does not certify it"
+
+
+@dataclasses.dataclass
+class Decoded:
+    """Answers in the order of their inputs.
+
+    `confidence` is the probability of the whole answer, EOS included. `ended` is false where the limit cut the
+    answer. `attention`, if asked for, is the mean of all heads: a row for each byte of the answer and its EOS, and a
+    column for each byte of the input and its EOS.
+    """
+
+    answers: list[str]
+    confidence: np.ndarray  # [batch]
+    ended: np.ndarray  # [batch]
+    attention: list[np.ndarray] | None = None
+
+    @classmethod
+    def empty(cls, count: int) -> "Decoded":
+        """Room for so many answers, which `put` brings."""
+        return cls([""] * count, np.ones(count, np.float32), np.ones(count, bool))
+
+    def put(self, rows: Sequence[int] | np.ndarray, others: "Decoded") -> None:
+        """Takes the answers of these rows from others, with their confidence and if they ended."""
+        self.confidence[rows], self.ended[rows] = others.confidence, others.ended
+        for row, answer in zip(rows, others.answers, strict=True):
+            self.answers[row] = answer
+
+
+@dataclasses.dataclass
+class Prediction:
+    """A copy's answer to one input. `trusted` is false where `reason` tells why not to rely on the value.
+
+    `value` is the JSON value of `text`, None where that is no JSON. `confidence` is the probability of the whole
+    answer: the product of those of its bytes.
+    """
+
+    value: object
+    text: str
+    confidence: float
+    trusted: bool
+    reason: str = ""
+
+
+def judge(inputs: Sequence[str], decoded: Decoded, threshold: float, bytes_seen: np.ndarray) -> list[Prediction]:
+    """The record of each answer: its value, and why not to trust it."""
+    predictions = []
+    for row, (text, answer) in enumerate(zip(inputs, decoded.answers, strict=True)):
+        confidence = float(decoded.confidence[row])
+        value, reason = parse(answer)
+        if threshold == NONE_TRUSTED:
+            reason = "too few held-out inputs were exact to trust any answer"
+        elif confidence < threshold:
+            reason = f"confidence {confidence:.3f} is below {threshold:.3f}"
+        if not decoded.ended[row]:
+            reason = "the answer has no end"
+        if not bytes_seen[np.frombuffer(text.encode(), np.uint8)].all():
+            reason = "it holds bytes that training never did"
+        predictions.append(Prediction(value, answer, confidence, not reason, reason))
+    return predictions
+
+
+def parse(answer: str) -> tuple[object, str]:
+    """The value of an answer and "", or None and why it has none."""
+    try:
+        return from_json(answer), ""
+    except ValueError:
+        return None, "the answer is no JSON"
+
+
+def one_or_many(method: Callable) -> Callable:
+    """Lets a method that returns something for each of a list of inputs be called with one input, too."""
+
+    @functools.wraps(method)
+    def call(self, inputs, *arguments, **named):
+        if isinstance(inputs, str) or hasattr(inputs, "as_py"):  # a text, or one of Arrow's
+            return call(self, [inputs], *arguments, **named)[0]
+        return method(self, input_list(inputs), *arguments, **named)
+
+    return call
+
+
+class BaseCopy:
+    """A copy of a function, to be called with an input or with a list of inputs; a runtime's class brings `decode`."""
+
+    def __init__(self, card: dict, function: Function | None = None):
+        """`card` is what is known of the copy, plain JSON; `function` is the real one, where that is known."""
+        self.card, task = card, card["task"]
+        self.is_inverse, self.max_input_bytes = task["inverse"], task["max_input_bytes"]
+        plain = function is None or isinstance(function, Inverse) or not self.is_inverse
+        self.function = function if plain else Inverse(function)
+        self.name = f"inverse of {task['function']}" if self.is_inverse else task["function"]
+        self.max_answer_bytes = 2 * card["longest_answer"]  # an answer that has not ended by then is given up
+        self.reverse_output = task["reverse_output"]
+        self.bytes_seen = np.zeros(256, bool)
+        self.bytes_seen[card["bytes_seen"]] = True
+
+    def decode(self, inputs: Sequence[str]) -> Decoded:
+        """The greedy answers to valid inputs."""
+        raise NotImplementedError
+
+    @one_or_many
+    def __call__(self, inputs: str | Sequence[str], fallback: bool = False):
+        """The value for an input, or a list of values for a list of inputs.
+
+        Raises InvalidInput on an input that is too long, holds NUL or half a surrogate pair. With `fallback` the
+        real function answers these, and each one whose answer is not trusted.
+        """
+        if not fallback:
+            return [prediction.value for prediction in self.predict(inputs)]
+        function = self.real_function()
+        return [
+            prediction.value if prediction.trusted else json.loads(answers(function, [text])[0])
+            for text, prediction in zip(inputs, self.predict_all(inputs), strict=True)
+        ]
+
+    @one_or_many
+    def predict(self, inputs: str | Sequence[str]):
+        """The `Prediction` for an input, or a list of them: value, text, confidence, trusted and the reason if not.
+
+        Raises InvalidInput on the first input that is invalid; `predict_all` does not.
+        """
+        self.check(inputs)
+        return self.judge(inputs, self.decode(inputs))
+
+    def predict_all(self, inputs: Sequence[str]) -> list[Prediction]:
+        """The predictions for any texts; of an invalid one the value is None, and the reason tells why."""
+        inputs = input_list([inputs] if isinstance(inputs, str) else inputs)
+        reasons = [self.invalid_reason(text) for text in inputs]
+        valid = [text for text, reason in zip(inputs, reasons, strict=True) if not reason]
+        predictions = iter(self.predict(valid))
+        return [Prediction(None, "", 0.0, False, reason) if reason else next(predictions) for reason in reasons]
+
+    def judge(self, inputs: Sequence[str], decoded: Decoded) -> list[Prediction]:
+        """The record of each answer. For an inverse whose function is known, its certificate is all the trust."""
+        predictions = judge(inputs, decoded, self.card["threshold"], self.bytes_seen)
+        if not isinstance(self.function, Inverse):
+            return predictions
+        certified = [self.function.certifies(prediction.value, text)
+                     for prediction, text in zip(predictions, inputs, strict=True)]  # fmt: skip
+        return [dataclasses.replace(prediction, trusted=trusted, reason="" if trusted else UNCERTIFIED)
+                for prediction, trusted in zip(predictions, certified, strict=True)]  # fmt: skip
+
+    def invalid_reason(self, text: str) -> str:
+        """Why a text can't be an input of this copy; "" for one that can."""
+        return invalid_reason(text, self.max_input_bytes)
+
+    def check(self, inputs: Sequence[str]) -> None:
+        """Raises InvalidInput for the first text that can't be an input."""
+        for text in inputs:
+            if reason := self.invalid_reason(text):
+                advice = "" if self.is_inverse else ", or call with fallback=True"
+                raise InvalidInput(f"{shown(text)} can't be an input of {self!r}: {reason}. Drop or mend it{advice}.")
+
+    def real_function(self) -> Function:
+        """The function that is copied. Raises NoFunction where it is not known."""
+        if self.function is None:
+            advice = f"The function {self.name} is needed: load(folder, function=...) brings it in."
+            if "pairs" in self.card["task"]:
+                advice = f"This was learned from {self.name}: there is no function to ask, only evaluate(pairs=...)."
+            raise NoFunction(advice)
+        here = platform.python_version()
+        there = self.card.get("versions", {}).get("python", here)
+        if here.split(".")[:2] != there.split(".")[:2]:  # Python itself says the same warning only once
+            message = f"The copy learned {self.name} of Python {there}; this is {here}, where it may differ."
+            warnings.warn(message, stacklevel=1)
+        return self.function

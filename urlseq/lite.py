@@ -1,0 +1,111 @@
+"""Copies by LiteRT: milliseconds and megabytes, with numpy alone beside it. They answer as `LearnedCopy` does."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from urlseq import quiet
+from urlseq.answering import BaseCopy, Decoded, one_or_many
+from urlseq.cards import bad_model, folder_of, read
+from urlseq.encoding import EOS, batches_by_length, to_answers
+from urlseq.errors import MissingPackage
+from urlseq.functions import Function
+
+# Rows that are computed at once: of more, each waits longer for the longest, and none gets quicker.
+BATCH = 32
+LOADING = threading.Lock()
+
+
+def load_lite(folder: str | Path, function: Function | None = None) -> "LiteCopy":
+    """A copy by its LiteRT file, from its folder or an export's, or a shipped one by its name, such as `urlparse`.
+
+    The real function is found as by `load`. Raises BadModel, and MissingPackage without ai-edge-litert.
+    """
+    path = folder_of(folder)
+    with bad_model(path):
+        card, model = read(path, "litert")
+        return LiteCopy(card, model, function)
+
+
+class LiteCopy(BaseCopy):
+    """A learned copy that LiteRT runs: call it with an input or with a list of inputs.
+
+    Threads answer side by side, each by an interpreter of its own. Forked and spawned processes answer, too.
+    """
+
+    def __init__(self, card: dict, model: bytes, function: Function | None = None):
+        """`model` is a LiteRT file, such as `export.litert.litert_model` makes."""
+        super().__init__(card, known_function(card) if function is None and card["task"]["inverse"] else function)
+        self.model, self.local = model, threading.local()
+        with LOADING, quiet():  # LiteRT has a remark when it first runs; and what is no model is told now
+            self.run()(tokens=to_tokens([b""]), limit=np.int32(1))
+
+    def __repr__(self) -> str:
+        return f"<copy of {self.name} by LiteRT, {len(self.model):,} bytes, inputs up to {self.max_input_bytes} bytes>"
+
+    def __reduce__(self):
+        return LiteCopy, (self.card, self.model, self.function)
+
+    def real_function(self) -> Function:
+        self.function = self.function or known_function(self.card)
+        return super().real_function()
+
+    def decode(self, inputs: Sequence[str]) -> Decoded:
+        """The greedy answers to valid inputs."""
+        decoded, rows = Decoded.empty(len(inputs)), [text.encode() for text in inputs]
+        # Few answers are much longer than their inputs; room for the longest would cost all others time.
+        self.decode_rows(decoded, rows, range(len(rows)), lambda width: min(2 * width + 64, self.max_answer_bytes))
+        self.decode_rows(decoded, rows, np.flatnonzero(~decoded.ended), lambda width: self.max_answer_bytes)
+        return decoded
+
+    def decode_rows(self, decoded: Decoded, rows: list[bytes], chosen: Sequence[int] | np.ndarray,
+                    limit: Callable[[int], int]) -> None:  # fmt: skip
+        """Puts the answers to the chosen rows into `decoded`; `limit` is that of bytes, by the longest of a batch."""
+        chosen = np.array(chosen, int)
+        for batch in batches_by_length(np.array([len(rows[row]) for row in chosen], int), BATCH):
+            matrix = to_tokens([rows[row] for row in chosen[batch]])
+            found = self.run()(tokens=matrix, limit=np.int32(limit(matrix.shape[1])))
+            answers = to_answers(found["answer"], self.reverse_output)
+            decoded.put(chosen[batch], Decoded(answers, found["confidence"], found["ended"] > 0))
+
+    @one_or_many
+    def embed(self, inputs: str | Sequence[str]) -> np.ndarray:
+        """The same vectors as `LearnedCopy.embed`. Raises InvalidInput."""
+        self.check(inputs)
+        rows = [text.encode() for text in inputs]
+        vectors = np.zeros((len(rows), 2 * self.card["architecture"]["units"]), np.float32)
+        for batch in batches_by_length(np.array([len(row) for row in rows], int), BATCH):
+            found = self.run()(tokens=to_tokens([rows[row] for row in batch]), limit=np.int32(1))
+            vectors[batch] = found["embedding"]
+        return vectors
+
+    def run(self) -> Callable:
+        """What runs the model in this thread: tokens, int32 [batch, time], and the limit, an int32, to its outputs."""
+        if not hasattr(self.local, "run"):
+            try:
+                from ai_edge_litert.interpreter import Interpreter
+            except ImportError as error:
+                raise MissingPackage(f"LiteRT is missing ({error}): pip install ai-edge-litert") from None
+            self.local.run = Interpreter(model_content=self.model, num_threads=1).get_signature_runner("answer")
+        return self.local.run
+
+
+def to_tokens(rows: list[bytes]) -> np.ndarray:
+    """Rows of bytes with EOS and padding, int32 [rows, longest + 1]."""
+    tokens = np.zeros((len(rows), max(map(len, rows)) + 1), np.int32)
+    for row, data in enumerate(rows):
+        tokens[row, : len(data)] = np.frombuffer(data, np.uint8)
+        tokens[row, len(data)] = EOS
+    return tokens
+
+
+def known_function(card: dict) -> Function | None:
+    """The function that a card names, where it is one of those that cards may name, and the gallery can be imported."""
+    with contextlib.suppress(ImportError):
+        from urlseq.gallery import known_functions
+
+        return known_functions().get(card["task"]["function"])
+    return None
