@@ -10,6 +10,8 @@ import pytest
 from conftest import card, quoting_model
 
 from urlseq import load
+from urlseq.cards import folder_of
+from urlseq.export.litert import add_litert
 from urlseq.export.saved_model import write_saved_model
 from urlseq.learned import LearnedCopy
 from urlseq.samplers import urls
@@ -17,7 +19,7 @@ from urlseq.sources import registry_urls
 
 pytestmark = pytest.mark.slow
 PORTS = Path(__file__).parent.parent / "ports"
-SOURCES = {"cpp": "call.cc", "java": "Call.java"}
+FORMS = {"cpp": "saved_model", "java": "saved_model", "java_litert": "litert"}  # what each answers by
 MISSING = 3  # what `run` ends with where it needs something to be installed first
 # All lengths of UTF-8, and what looks like JSON, an escape or another line.
 EDGES = [
@@ -51,15 +53,14 @@ INVALID = {
 }
 
 
-@pytest.fixture(scope="module", params=SOURCES)
-def port(request) -> Path:
-    """The script that runs a port, which is built."""
-    script = PORTS / request.param / "run"
-    done = subprocess.run([script], capture_output=True, text=True)
+@pytest.fixture(scope="module", params=FORMS)
+def port(request) -> str:
+    """The name of a port, which is built."""
+    done = subprocess.run([PORTS / request.param / "run"], capture_output=True, text=True)
     if done.returncode == MISSING:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr
-    return script
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +69,20 @@ def parser():
 
 
 @pytest.fixture(scope="module")
-def saved(parser, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("ports") / "saved_model"
+def forms(parser, tmp_path_factory) -> dict[str, Path]:
+    """The folder of each form of the parser."""
+    folder = tmp_path_factory.mktemp("ports")
     write_saved_model(parser, folder)
-    return folder
+    return {"saved_model": folder, "litert": folder_of("urlparse")}
+
+
+@pytest.fixture(scope="module")
+def wild(tmp_path_factory):
+    """A copy whose answers are hardly ever JSON, and the folder of each of its forms."""
+    copy, folder = LearnedCopy(quoting_model(), card(longest_answer=20), str.upper), tmp_path_factory.mktemp("wild")
+    write_saved_model(copy, folder / "saved_model")
+    add_litert(copy, copy.save(folder / "litert"))
+    return copy, {form: folder / form for form in set(FORMS.values())}
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +94,10 @@ def expected(parser):
     return dict(zip(inputs, parser.predict_all(inputs), strict=True))
 
 
-def answers(port: Path, folder: Path, lines: list[bytes]) -> list[dict]:
-    done = subprocess.run([port, folder], input=b"\n".join(lines) + b"\n", capture_output=True)
+def answers(port: str, forms: dict[str, Path], lines: list[bytes]) -> list[dict]:
+    done = subprocess.run(
+        [PORTS / port / "run", forms[FORMS[port]]], input=b"\n".join(lines) + b"\n", capture_output=True
+    )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     return [json.loads(line) for line in done.stdout.decode().split("\n")[:-1]]
 
@@ -104,30 +117,29 @@ def as_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def test_a_port_answers_as_python_does(port, saved, expected):
+def test_a_port_answers_as_python_does(port, forms, expected):
     assert len(expected) == 1000 and 700 < sum(prediction.trusted for prediction in expected.values()) < 1000
-    compare(answers(port, saved, list(map(as_bytes, expected))), expected)
+    compare(answers(port, forms, list(map(as_bytes, expected))), expected)
 
 
-def test_what_can_t_be_an_input_is_answered_with_the_reason(port, saved, parser):
+def test_what_can_t_be_an_input_is_answered_with_the_reason(port, forms, parser):
     inputs = [*(line.decode("utf-8", "surrogateescape") for line in INVALID), LONGEST]
-    records = answers(port, saved, list(map(as_bytes, inputs)))
+    records = answers(port, forms, list(map(as_bytes, inputs)))
     compare(records, dict(zip(inputs, parser.predict_all(inputs), strict=True)))
     assert [record["reason"] for record in records[:-1]] == list(INVALID.values())
 
 
-def test_an_answer_that_is_no_json_has_no_value(port, tmp_path):
-    wild = LearnedCopy(quoting_model(), card(longest_answer=20), str.upper)
-    write_saved_model(wild, tmp_path)
+def test_an_answer_that_is_no_json_has_no_value(port, wild):
+    copy, forms = wild
     inputs = [f"{number:x}" for number in range(60)]
-    records = answers(port, tmp_path, list(map(as_bytes, inputs)))
-    compare(records, dict(zip(inputs, wild.predict_all(inputs), strict=True)))
-    assert "the answer is no JSON" in {record["reason"] for record in records}
+    records = answers(port, forms, list(map(as_bytes, inputs)))
+    compare(records, dict(zip(inputs, copy.predict_all(inputs), strict=True)))
+    assert {"the answer is no JSON", "the answer has no end"} <= {record["reason"] for record in records}
 
 
-def test_each_line_is_answered_at_once(port, saved):
+def test_each_line_is_answered_at_once(port, forms):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([port, saved], **pipes) as asked:
+    with subprocess.Popen([PORTS / port / "run", forms[FORMS[port]]], **pipes) as asked:
         for text in (b"//a.example\n", b"\n", b"//b.example\n"):
             asked.stdin.write(text)
             asked.stdin.flush()
@@ -138,17 +150,12 @@ def test_each_line_is_answered_at_once(port, saved):
         assert asked.stdout.read() == b"" and asked.wait(60) == 0
 
 
-@pytest.mark.parametrize(
-    ("words", "problem"),
-    [
-        (["nowhere"], "Could not find SavedModel"),
-        (["a", "b"], "give one argument, the folder saved_model of an export"),
-    ],
-)
-def test_what_can_t_be_loaded_is_said_in_a_line(port, words, problem):
-    done = subprocess.run([port, *words], input="", capture_output=True, text=True)
-    assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.splitlines()[-1].startswith(f"call: {problem}")
+def test_what_can_t_be_loaded_is_said_in_a_line(port, tmp_path):
+    problems = {"saved_model": "Could not find SavedModel", "litert": f"{tmp_path} is not the folder of a copy"}
+    for words, problem in (([tmp_path], problems[FORMS[port]]), (["a", "b"], "give one argument, the folder")):
+        done = subprocess.run([PORTS / port / "run", *words], input="", capture_output=True, text=True)
+        assert done.returncode == 1 and done.stdout == ""
+        assert done.stderr.splitlines()[-1].startswith(f"call: {problem}")
 
 
 @pytest.mark.parametrize(
@@ -160,5 +167,5 @@ def test_what_is_missing_is_said_in_a_line(name, variable, problem):
 
 
 def test_the_programs_are_short():
-    for folder, source in SOURCES.items():
-        assert len((PORTS / folder / source).read_text().splitlines()) < 100
+    sources = [*PORTS.glob("*/*.java"), *PORTS.glob("*/*.cc")]
+    assert len(sources) == 4 and all(len(path.read_text().splitlines()) < 100 for path in sources)
