@@ -1,14 +1,15 @@
-"""How good the encoder's states are as vectors of a search, beside character n-grams by TF-IDF; recall of an index."""
+"""How good `embed` is for a search, beside its two parts, TF-IDF and chance; time and recall of an index."""
 
 import random
 import re
+import time
 from collections.abc import Sequence
 from urllib.parse import urlparse, urlsplit
 
 import numpy as np
 
 from benchmarks.common import keep, machine, reference_urls, table
-from urlseq import LearnedCopy, load
+from urlseq import LiteCopy, load_lite
 from urlseq.functions import answer
 from urlseq.sources import registry_urls
 
@@ -16,12 +17,12 @@ INPUTS, QUERIES = 6_000, 500
 LISTS = ("registry", "news_links", "sitemaps", "legislators")
 
 
-def urls_in(copy: LearnedCopy, name: str) -> list[str]:
-    """Up to INPUTS distinct URLs of a list, in random order."""
+def urls_in(copy: LiteCopy, name: str) -> list[str]:
+    """The distinct URLs of a list, in random order."""
     inputs = registry_urls() if name == "registry" else reference_urls(name)
     inputs = [text for text in dict.fromkeys(inputs) if not copy.invalid_reason(text) and is_url(text)]
     random.Random("search").shuffle(inputs)
-    return inputs[:INPUTS]
+    return inputs
 
 
 def is_url(text: str) -> bool:
@@ -54,13 +55,13 @@ def nearest(queries, vectors, count: int = 10, own: Sequence[int] | None = None)
     return np.argsort(-products, axis=1, kind="stable")[:, :count]
 
 
-def found_again(found: np.ndarray, expected: Sequence[int]) -> float:
-    """The share of queries whose expected index is among those found [queries, count]."""
-    return float(np.mean([index in row for index, row in zip(expected, found, strict=True)]))
+def found_again(found: np.ndarray, expected: Sequence[int]) -> np.ndarray:
+    """For each query 1 if its expected index is among those found [queries, count], else 0."""
+    return np.array([float(index in row) for index, row in zip(expected, found, strict=True)])
 
 
-def shared(found: np.ndarray, own: Sequence[int], groups: np.ndarray) -> float:
-    """The share of neighbours found [queries, count] that are of the query's group, of as many as there are of it.
+def shared(found: np.ndarray, own: Sequence[int], groups: np.ndarray) -> np.ndarray:
+    """For each query the share of neighbours found [queries, count] that are of its group, of as many as there are.
 
     `own` are the queries' indices in `groups`; a query that is alone in its group does not count.
     """
@@ -69,7 +70,13 @@ def shared(found: np.ndarray, own: Sequence[int], groups: np.ndarray) -> float:
         others = int((groups == groups[row]).sum()) - 1
         if others:
             shares.append((groups[neighbours] == groups[row]).sum() / min(len(neighbours), others))
-    return float(np.mean(shares))
+    return np.array(shares)
+
+
+def with_interval(shares: np.ndarray) -> list[float]:
+    """The mean of the queries' shares, its 95 % interval, and how many they are."""
+    mean, spread = shares.mean(), 1.96 * shares.std() / len(shares) ** 0.5
+    return [round(float(number), 4) for number in (mean, mean - spread, mean + spread)] + [len(shares)]
 
 
 # ---------------------------------------------------------------- which URLs are alike
@@ -114,28 +121,26 @@ def groups_of(inputs: list[str], key) -> np.ndarray:
 # ---------------------------------------------------------------- measured
 
 
-def measures(inputs: list[str], vectors, queries, rows: list[int]) -> dict[str, float]:
-    """The shares found, by the vectors of all inputs and of near duplicates of those in `rows`."""
+def measures(inputs: list[str], vectors, queries, rows: list[int]) -> dict[str, list[float]]:
+    """The shares found, with intervals, by the vectors of all inputs and of near duplicates of those in `rows`."""
     neighbours = nearest(vectors[rows], vectors, own=rows)
     return {
-        "near duplicates": found_again(nearest(queries, vectors), rows),
-        "same shape": shared(neighbours, rows, groups_of(inputs, shape)),
-        "same template": shared(neighbours, rows, groups_of(inputs, template)),
+        "near duplicates": with_interval(found_again(nearest(queries, vectors), rows)),
+        "same shape": with_interval(shared(neighbours, rows, groups_of(inputs, shape))),
+        "same template": with_interval(shared(neighbours, rows, groups_of(inputs, template))),
     }
 
 
-def recall(vectors: np.ndarray, queries: np.ndarray, count: int = 10) -> float:
-    """Of the `count` nearest by exact search, the share that the index finds."""
-    from usearch.index import Index
-
-    # Many of these vectors are nearly equal, so the index looks at more candidates than it would by default (64).
-    index = Index(ndim=vectors.shape[1], metric="cos", expansion_search=256)
-    index.add(np.arange(len(vectors)), vectors)
-    found, exact = index.search(queries, count).keys, nearest(queries, vectors, count)
-    return float(np.mean([len(np.intersect1d(one, other)) for one, other in zip(found, exact, strict=True)]) / count)
+def by_chance(inputs: list[str], rows: list[int]) -> dict[str, list[float]]:
+    """What ten neighbours drawn at random share with each query."""
+    rng = np.random.default_rng(0)
+    drawn = np.array([rng.choice(np.delete(np.arange(len(inputs)), row), 10, replace=False) for row in rows])
+    return {"near duplicates": [10 / len(inputs)],
+            "same shape": with_interval(shared(drawn, rows, groups_of(inputs, shape))),
+            "same template": with_interval(shared(drawn, rows, groups_of(inputs, template)))}  # fmt: skip
 
 
-def measure(copy: LearnedCopy, name: str, inputs: list[str]) -> dict:
+def measure(copy: LiteCopy, name: str, inputs: list[str]) -> dict:
     """All that is measured on one list."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -143,31 +148,56 @@ def measure(copy: LearnedCopy, name: str, inputs: list[str]) -> dict:
     rows = rng.sample(range(len(inputs)), min(QUERIES, len(inputs)))
     altered = [near_duplicate(inputs[row], rng) for row in rows]
     altered = [inputs[row] if copy.invalid_reason(new) else new for new, row in zip(altered, rows, strict=True)]
-    states = copy.embed(inputs)
-    vectors, queries = standardized(states, states), standardized(copy.embed(altered), states)
+    vectors, queries = copy.embed(inputs), copy.embed(altered)
+    states = 2 * copy.card["architecture"]["units"]
+    parts = {"embed": slice(None), "states alone": slice(states), "sketch alone": slice(states, None)}
+    found: dict[str, dict] = {
+        name: measures(inputs, standardized(vectors[:, part], vectors[:, part]),
+                       standardized(queries[:, part], vectors[:, part]), rows)
+        for name, part in parts.items()
+    }  # fmt: skip
     grams = TfidfVectorizer(analyzer="char", ngram_range=(2, 4), lowercase=False)
     sparse = grams.fit_transform(inputs)
-    return {
-        "texts": len(inputs),
-        "states": measures(inputs, vectors, queries, rows),
-        "TF-IDF": measures(inputs, sparse, grams.transform(altered), rows),
-        "recall at 10": recall(vectors, queries),
-        "numbers a text": {"states": states.shape[1], "TF-IDF": sparse.shape[1]},
+    found["TF-IDF"] = measures(inputs, sparse, grams.transform(altered), rows)
+    return {"texts": len(inputs), "by": found | {"chance": by_chance(inputs, rows)}}
+
+
+def index_of(vectors: np.ndarray, queries: np.ndarray, count: int = 10) -> dict[str, float]:
+    """An index's time and recall beside exact search."""
+    from usearch.index import Index
+
+    # Many of these vectors are nearly equal, so the index looks at more candidates than it would by default (64).
+    index, start = Index(ndim=vectors.shape[1], metric="cos", expansion_search=256), time.monotonic()
+    index.add(np.arange(len(vectors)), vectors)
+    built, start = time.monotonic() - start, time.monotonic()
+    found = index.search(queries, count).keys
+    searched, start = time.monotonic() - start, time.monotonic()
+    exact = nearest(queries, vectors, count)
+    compared = time.monotonic() - start
+    both = [len(np.intersect1d(one, other)) for one, other in zip(found, exact, strict=True)]
+    milliseconds = {"a query": searched, "a query, exact": compared}
+    return {"texts": len(vectors), "seconds to build": round(built, 2), "recall": float(np.mean(both)) / count} | {
+        name: round(1e3 * seconds / len(queries), 3) for name, seconds in milliseconds.items()
     }
 
 
 def main(quick: bool = False) -> None:
-    copy = load("urlparse")
-    lists = {name: urls_in(copy, name)[: 1_000 if quick else None] for name in LISTS}
+    copy = load_lite("urlparse")
+    lists = {name: urls_in(copy, name)[: 1_000 if quick else INPUTS] for name in LISTS}
     if missing := [name for name, inputs in lists.items() if not inputs]:
         print(f"Not here: {', '.join(missing)}.")
-    result = {name: measure(copy, name, inputs) for name, inputs in lists.items() if inputs}
-    lines = [[name, what, f"{of['states'][what]:.1%}", f"{of['TF-IDF'][what]:.1%}"]
-             for name, of in result.items() for what in of["states"]]  # fmt: skip
-    print(machine(), table(["list", "of the ten nearest", "states", "TF-IDF"], lines), sep="\n\n")
-    print({name: round(of["recall at 10"], 4) for name, of in result.items()})
+    result: dict = {name: measure(copy, name, inputs) for name, inputs in lists.items() if inputs}
+    lines = [[name, what, *(f"{of['by'][way][what][0]:.1%}" for way in of["by"])]
+             for name, of in result.items() for what in of["by"]["embed"]]  # fmt: skip
+    head = ["list", "of the ten nearest", *result["registry"]["by"]]
+    print(machine(), table(head, lines), sep="\n\n")
+    everything = copy.embed(urls_in(copy, "registry")[: 1_000 if quick else 30_000])
+    counts = [1_000] if quick else [1_000, 6_000, 30_000]
+    scaled = [standardized(everything[:count], everything[:count]) for count in counts]
+    sizes = [index_of(vectors, vectors[:QUERIES]) for vectors in scaled]
+    print(*sizes, sep="\n")
     if not quick:
-        keep("search", result)
+        keep("search", {"lists": result, "index": sizes})
 
 
 if __name__ == "__main__":

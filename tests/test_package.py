@@ -152,7 +152,7 @@ def test_only_its_own_rooms_know_tensorflow_spark_and_pandas():
                 names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in {name.partition(".")[0] for name in names} & set(knows):
                 knows[name].add(module_name(path).partition(".")[0])
-    assert knows["tensorflow"] <= {"graph", "decoding", "inverse", "export", "spark"}
+    assert knows["tensorflow"] <= {"graph", "decoding", "inverse", "export"}
     assert knows["pyspark"] == {"spark"}
     assert knows["pandas"] <= {"spark"}
     assert knows["matplotlib"] == {"plots"}

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.search import found_again, groups_of, near_duplicate, nearest, shape, shared, standardized, template
 from urlseq import load
+from urlseq.encoding import sketch, to_tokens
 from urlseq.errors import InvalidInput
 from urlseq.sources import registry_urls
 from urlseq.vectorize import pad, to_matrix
@@ -29,21 +30,21 @@ def vectors(parser, urls):
 
 
 def test_a_vector_does_not_depend_on_the_batch_or_on_padding(parser, urls, vectors):
-    assert vectors.shape == (len(urls), 128) and vectors.dtype == np.float32
+    assert vectors.shape == (len(urls), 512) and vectors.dtype == np.float32
     assert len(np.unique(vectors, axis=0)) == len(urls)
     for row in (0, len(urls) // 2, -1):
         assert parser.embed(urls[row]) == pytest.approx(vectors[row], abs=1e-5)
-    assert parser.embed([]).shape == (0, 128)
-    assert parser.embed("").shape == (128,) and np.isfinite(parser.embed("")).all()
+    assert parser.embed([]).shape == (0, 512)
+    assert parser.embed("").shape == (512,) and np.isfinite(parser.embed("")).all()
 
 
-def test_a_vector_is_the_largest_and_the_smallest_of_each_state(parser, urls, vectors):
+def test_a_vector_begins_with_the_largest_and_the_smallest_of_each_state(parser, urls, vectors):
     states = keras.Model(parser.model.get_layer("encoder_input").output, parser.model.get_layer("states").output)
     for row in (0, 7):
         found = np.asarray(states.predict_on_batch(to_matrix([urls[row]]).astype(np.int32)))[0]  # [in, units]
-        assert np.concatenate([found.max(axis=0), found.min(axis=0)]) == pytest.approx(vectors[row], abs=1e-4)
+        assert np.concatenate([found.max(axis=0), found.min(axis=0)]) == pytest.approx(vectors[row][:128], abs=1e-4)
     longer = pad(to_matrix(urls[:40]), 4)
-    assert parser.decoder.embed(longer) == pytest.approx(vectors[:40], abs=1e-4)
+    assert parser.decoder.embed(longer) == pytest.approx(vectors[:40, :128], abs=1e-4)
 
 
 def test_an_invalid_input_has_no_vector(parser):
@@ -53,14 +54,27 @@ def test_an_invalid_input_has_no_vector(parser):
         parser.embed("a\0b")
 
 
-def test_neighbours_are_built_alike_more_often_than_by_tfidf(urls, vectors):
+def test_neighbours_are_built_alike_more_often_than_by_tfidf_and_near_duplicates_are_found(parser, urls, vectors):
     text = pytest.importorskip("sklearn.feature_extraction.text")
     groups, rows = groups_of(urls, shape), range(0, len(urls), 5)
     scaled = standardized(vectors, vectors)
-    by_state = shared(nearest(scaled[rows], scaled, own=rows), rows, groups)
+    by_vector = np.mean(shared(nearest(scaled[rows], scaled, own=rows), rows, groups))
     grams = text.TfidfVectorizer(analyzer="char", ngram_range=(2, 4), lowercase=False).fit_transform(urls)
-    by_grams = shared(nearest(grams[list(rows)], grams, own=rows), rows, groups)
-    assert by_state > by_grams + 0.05
+    by_grams = np.mean(shared(nearest(grams[list(rows)], grams, own=rows), rows, groups))
+    assert by_vector > by_grams + 0.05
+    altered = [near_duplicate(urls[row], random.Random(row)) for row in rows]
+    found = nearest(standardized(parser.embed(altered), vectors), scaled)
+    assert np.mean(found_again(found, rows)) > 0.98
+
+
+def test_a_sketch_counts_the_pieces_of_a_text():
+    tokens = to_tokens([b"", b"ab", b"abab", b"xyz"])
+    found = sketch(tokens, 384)
+    assert found.shape == (4, 384) and np.linalg.norm(found, axis=1) == pytest.approx(np.ones(4))
+    # BOS and EOS are pieces, too: `ab` has 3 of 2 bytes, 2 of 3 and 1 of 4.
+    assert np.count_nonzero(found, axis=1).tolist() == [1, 6, 11, 9]
+    assert found[1] @ found[2] > 0.3 > found[1] @ found[3]
+    assert np.array_equal(sketch(to_tokens([b"ab"]), 384)[0], found[1])  # padding does not count
 
 
 @pytest.mark.slow
@@ -78,17 +92,17 @@ def test_exact_neighbours():
     vectors = np.array([[1, 0], [0, 1], [0.8, 0.6], [0.6, 0.8]])
     assert nearest(vectors[:1], vectors, 3).tolist() == [[0, 2, 3]]
     assert nearest(vectors[:2], vectors, 2, own=[0, 1]).tolist() == [[2, 3], [3, 2]]
-    assert found_again(np.array([[0, 2], [1, 2]]), [2, 0]) == 0.5
+    assert found_again(np.array([[0, 2], [1, 2]]), [2, 0]).tolist() == [1, 0]
     # The first has one companion, which is found; the last is alone and does not count.
-    assert shared(np.array([[2, 1], [0, 1]]), [0, 3], np.array([5, 6, 5, 7])) == 1.0
-    assert shared(np.array([[1, 3]]), [0], np.array([5, 6, 5, 7])) == 0.0
+    assert shared(np.array([[2, 1], [0, 1]]), [0, 3], np.array([5, 6, 5, 7])).tolist() == [1.0]
+    assert shared(np.array([[1, 3]]), [0], np.array([5, 6, 5, 7])).tolist() == [0.0]
 
 
 def test_with_few_vectors_a_query_is_still_not_its_own_neighbour():
     vectors = np.eye(5)
     found = nearest(vectors, vectors, own=range(5))
     assert found.shape == (5, 4) and not any(row in indices for row, indices in enumerate(found))
-    assert shared(found, range(5), np.zeros(5)) == 1.0
+    assert shared(found, range(5), np.zeros(5)).tolist() == [1.0] * 5
     assert nearest(vectors, vectors).shape == (5, 5)
 
 

@@ -4,16 +4,17 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from conftest import untrained_copy
 from test_spark import executors, java_works
 
-from urlseq import load
+from urlseq import load, load_lite
 from urlseq.answering import NONE_TRUSTED
 from urlseq.cards import FORMAT, SHIPPED
 from urlseq.errors import BadModel, NoFunction, WrongColumns
@@ -27,7 +28,7 @@ from pyspark.sql import functions as F  # noqa: E402
 from pyspark.sql import types as T  # noqa: E402
 
 from urlseq import spark  # noqa: E402
-from urlseq.spark.transformer import CopiedFunction, answer_all, loaded  # noqa: E402
+from urlseq.spark.transformer import CopiedFunction, answer_all, in_this_worker  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
@@ -173,15 +174,15 @@ def test_executors_need_not_see_the_folder(frame, tmp_path):
 
 
 def test_a_worker_loads_a_copy_once():
-    files, others = (files_of(SHIPPED / name) for name in ("hex_of_text", "dates_in_hex"))
-    assert loaded(files) is loaded(SimpleNamespace(value=dict(files.value)))
-    assert loaded(others) is not loaded(files)
-    assert loaded(others).name == load("dates_in_hex").name
+    broadcast, other = ((copy.card, copy.model) for copy in map(load_lite, ("hex_of_text", "dates_in_hex")))
+    assert in_this_worker(*broadcast) is in_this_worker(json.loads(json.dumps(broadcast[0])), bytes(broadcast[1]))
+    assert in_this_worker(*other) is not in_this_worker(*broadcast)
+    assert in_this_worker(*other).name == load("dates_in_hex").name
 
 
-def files_of(folder: Path) -> SimpleNamespace:
-    """What the driver broadcasts of a copy."""
-    return SimpleNamespace(value={path.name: path.read_bytes() for path in folder.iterdir()})
+def test_a_worker_imports_no_tensorflow():
+    code = "import sys, urlseq.spark.transformer; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False False\n"
 
 
 def test_each_row_has_its_own_answer_whatever_repeats():

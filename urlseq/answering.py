@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from urlseq.encoding import input_list, invalid_reason, shown
+from urlseq.encoding import EMBEDDING, batches_by_length, input_list, invalid_reason, shown, sketch, to_tokens
 from urlseq.errors import InvalidInput, NoFunction
 from urlseq.functions import Function, Inverse, answers, from_json
 
@@ -116,6 +116,10 @@ class BaseCopy:
         """The greedy answers to valid inputs."""
         raise NotImplementedError
 
+    def extremes(self, tokens: np.ndarray) -> np.ndarray:
+        """The largest and the smallest of each of the encoder's states, float32 [batch, 2 * units]."""
+        raise NotImplementedError
+
     @one_or_many
     def __call__(self, inputs: str | Sequence[str], fallback: bool = False):
         """The value for an input, or a list of values for a list of inputs.
@@ -147,6 +151,22 @@ class BaseCopy:
         valid = [text for text, reason in zip(inputs, reasons, strict=True) if not reason]
         predictions = iter(self.predict(valid))
         return [Prediction(None, "", 0.0, False, reason) if reason else next(predictions) for reason in reasons]
+
+    @one_or_many
+    def embed(self, inputs: str | Sequence[str]) -> np.ndarray:
+        """Vectors in which to search for inputs that are alike, float32 [inputs, 512] (of one input: [512]).
+
+        The encoder's states say how an input is built, a sketch of its pieces which bytes it has. Bring each number to
+        mean 0 and deviation 1 over the collection first. Raises InvalidInput.
+        """
+        self.check(inputs)
+        rows = [text.encode() for text in inputs]
+        vectors = np.zeros((len(rows), EMBEDDING), np.float32)
+        for batch in batches_by_length(np.array([len(row) for row in rows], int)):
+            tokens = to_tokens([rows[row] for row in batch])
+            extremes = self.extremes(tokens)[:, :EMBEDDING]
+            vectors[batch] = np.hstack([extremes, sketch(tokens, EMBEDDING - extremes.shape[1])])
+        return vectors
 
     def judge(self, inputs: Sequence[str], decoded: Decoded) -> list[Prediction]:
         """The record of each answer. For an inverse whose function is known, its certificate is all the trust."""

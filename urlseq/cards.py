@@ -53,8 +53,6 @@ def read(path: Path, kind: str = "weights") -> tuple[dict, bytes]:
     """The card in a copy's folder, and its "weights", or its "litert" file. Raises BadModel where these are damaged."""
     with locked(path):  # no writer is in mid-change now
         card = read_card(path)
-        if kind not in card:
-            raise BadModel(f"{path} has no LiteRT file yet: `python -m urlseq export {path}` writes one.")
         name, digest = card["litert"] if kind == "litert" else (card["weights"], card["sha256"])
         file = path / Path(name).name
         data = file.read_bytes()

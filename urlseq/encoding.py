@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,9 @@ ESCAPED = re.compile(rb'\\u[0-9a-f]{4}|\\.|"')
 BATCH = 64
 # Of all pairs of positions attention keeps numbers at once. So many may a batch have: about 300 MB.
 ATTENTION_NUMBERS = 2**26
+# Numbers in an embedding: the encoder's, and for all others a sketch of the text's pieces.
+EMBEDDING = 512
+PIECES = (2, 3, 4)  # bytes
 # Of an iterator so many inputs are read: one that gives more may go on for ever.
 MOST_ITERATED = 10**6
 HALF_SURROGATE = "it holds half a surrogate pair, which UTF-8 can't"
@@ -95,3 +98,38 @@ def batches_by_length(lengths: np.ndarray, batch_size: int = BATCH) -> list[np.n
         batches.append(order[:count])
         order = order[count:]
     return batches
+
+
+def to_tokens(rows: Sequence[bytes]) -> np.ndarray:
+    """Rows of bytes with EOS and padding, int32 [rows, longest + 1]."""
+    tokens = np.zeros((len(rows), max(map(len, rows)) + 1), np.int32)
+    for row, data in enumerate(rows):
+        tokens[row, : len(data)] = np.frombuffer(data, np.uint8)
+        tokens[row, len(data)] = EOS
+    return tokens
+
+
+def piece_hashes(marked, size: int):
+    """A number below 2**32 for each piece of `size` bytes of rows that begin with BOS, int64 [rows, time].
+
+    For arrays of numpy and of TensorFlow. Source: FNV-1a's multiplication, and a mixing of the bits at the end.
+    """
+    hashes = size
+    for offset in range(size):
+        hashes = (hashes * 16777619 & 0xFFFFFFFF) ^ marked[:, offset : offset - size + 1 or None]
+    hashes = (hashes ^ hashes // 2**15) * 0x2C1B3C6D & 0xFFFFFFFF
+    return hashes ^ hashes // 2**13
+
+
+def sketch(tokens: np.ndarray, width: int) -> np.ndarray:
+    """Which pieces of 2 to 4 bytes each text [batch, time] has: how often, with a sign, in columns that their hashes
+    choose. Of length 1, float32 [batch, width]. Source: Weinberger et al., Feature hashing, 2009 (arXiv:0902.2206).
+    """
+    marked = np.pad(tokens.astype(np.int64), ((0, 0), (1, 0)), constant_values=BOS)
+    counts, rows = np.zeros(len(tokens) * width), np.arange(len(tokens))[:, None] * width
+    for size in PIECES:
+        hashes, inside = piece_hashes(marked, size), marked[:, size - 1 :] != PADDING
+        signs = np.where(hashes < 2**31, 1.0, -1.0)[inside]
+        counts += np.bincount((rows + hashes % width)[inside], signs, len(counts))
+    counts = counts.reshape(len(tokens), width)
+    return (counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)).astype(np.float32)

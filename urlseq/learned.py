@@ -11,16 +11,16 @@ from typing import Any, cast
 import keras
 import numpy as np
 
-from urlseq.answering import BaseCopy, Decoded, judge, one_or_many
+from urlseq.answering import BaseCopy, Decoded, judge
 from urlseq.decoding import Decoder
-from urlseq.encoding import batches_by_length, input_list
+from urlseq.encoding import input_list
 from urlseq.errors import InvalidSetting
 from urlseq.evaluation import Evaluation, compare, decode_all, interval, threshold_for
 from urlseq.functions import Function, answers
 from urlseq.pairs import pairs_of
 from urlseq.sampling import LabelledInput
 from urlseq.task import Examples
-from urlseq.vectorize import byte_lengths, to_matrix
+from urlseq.vectorize import to_matrix
 
 # Of the answers that a copy calls trusted, no more than this share may be wrong, as far as the held-out inputs can tell
 # (95 % bound). Half of the default ones are noise, far harder than real URLs: of these, next to none is wrong.
@@ -44,18 +44,9 @@ class LearnedCopy(BaseCopy):
         """The greedy answers to valid inputs, by TensorFlow. Raises Forked in a process that can't answer."""
         return decode_all(self.decoder, inputs)
 
-    @one_or_many
-    def embed(self, inputs: str | Sequence[str]) -> np.ndarray:
-        """The encoder's states as vectors, float32 [inputs, 2 * units] (of one input: [2 * units]).
-
-        Inputs that are built alike have vectors that are alike, most of all if each number is first brought to mean 0
-        and deviation 1 over the collection. Raises InvalidInput.
-        """
-        self.check(inputs)
-        vectors = np.zeros((len(inputs), 2 * self.card["architecture"]["units"]), np.float32)
-        for rows in batches_by_length(byte_lengths(inputs)):
-            vectors[rows] = self.decoder.embed(to_matrix([inputs[row] for row in rows]))
-        return vectors
+    def extremes(self, tokens: np.ndarray) -> np.ndarray:
+        """The largest and the smallest of each of the encoder's states, float32 [batch, 2 * units]."""
+        return self.decoder.embed(tokens)
 
     def attention(self, text: str) -> tuple[str, np.ndarray]:
         """The answer, and how much each of its bytes (rows, with EOS) attends to each of the input's (with EOS)."""

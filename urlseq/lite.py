@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+import urlseq
 from urlseq import quiet
-from urlseq.answering import BaseCopy, Decoded, one_or_many
-from urlseq.cards import bad_model, folder_of, read
-from urlseq.encoding import EOS, batches_by_length, to_answers
+from urlseq.answering import BaseCopy, Decoded
+from urlseq.cards import bad_model, folder_of, read, read_card
+from urlseq.encoding import batches_by_length, to_answers, to_tokens
 from urlseq.errors import MissingPackage
 from urlseq.functions import Function
 
@@ -22,12 +23,18 @@ LOADING = threading.Lock()
 def load_lite(folder: str | Path, function: Function | None = None) -> "LiteCopy":
     """A copy by its LiteRT file, from its folder or an export's, or a shipped one by its name, such as `urlparse`.
 
-    The real function is found as by `load`. Raises BadModel, and MissingPackage without ai-edge-litert.
+    Where there is no such file yet, TensorFlow makes it, here and now. The real function is found as by `load`. Raises
+    BadModel, and MissingPackage.
     """
     path = folder_of(folder)
     with bad_model(path):
-        card, model = read(path, "litert")
-        return LiteCopy(card, model, function)
+        if "litert" in read_card(path):
+            return LiteCopy(*read(path, "litert"), function)
+    copy = urlseq.load(path, function)
+    from urlseq.export.litert import litert_model
+
+    with quiet():
+        return LiteCopy(copy.card, litert_model(copy), copy.function)
 
 
 class LiteCopy(BaseCopy):
@@ -71,16 +78,9 @@ class LiteCopy(BaseCopy):
             answers = to_answers(found["answer"], self.reverse_output)
             decoded.put(chosen[batch], Decoded(answers, found["confidence"], found["ended"] > 0))
 
-    @one_or_many
-    def embed(self, inputs: str | Sequence[str]) -> np.ndarray:
-        """The same vectors as `LearnedCopy.embed`. Raises InvalidInput."""
-        self.check(inputs)
-        rows = [text.encode() for text in inputs]
-        vectors = np.zeros((len(rows), 2 * self.card["architecture"]["units"]), np.float32)
-        for batch in batches_by_length(np.array([len(row) for row in rows], int), BATCH):
-            found = self.run()(tokens=to_tokens([rows[row] for row in batch]), limit=np.int32(1))
-            vectors[batch] = found["embedding"]
-        return vectors
+    def extremes(self, tokens: np.ndarray) -> np.ndarray:
+        """The largest and the smallest of each of the encoder's states, float32 [batch, 2 * units]."""
+        return self.run()(tokens=tokens, limit=np.int32(1))["embedding"]
 
     def run(self) -> Callable:
         """What runs the model in this thread: tokens, int32 [batch, time], and the limit, an int32, to its outputs."""
@@ -91,15 +91,6 @@ class LiteCopy(BaseCopy):
                 raise MissingPackage(f"LiteRT is missing ({error}): pip install ai-edge-litert") from None
             self.local.run = Interpreter(model_content=self.model, num_threads=1).get_signature_runner("answer")
         return self.local.run
-
-
-def to_tokens(rows: list[bytes]) -> np.ndarray:
-    """Rows of bytes with EOS and padding, int32 [rows, longest + 1]."""
-    tokens = np.zeros((len(rows), max(map(len, rows)) + 1), np.int32)
-    for row, data in enumerate(rows):
-        tokens[row, : len(data)] = np.frombuffer(data, np.uint8)
-        tokens[row, len(data)] = EOS
-    return tokens
 
 
 def known_function(card: dict) -> Function | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from urlseq.encoding import BATCH, EOS, JSON_OF_BYTE, PADDING, to_answers
+from urlseq.encoding import BATCH, BOS, EMBEDDING, EOS, JSON_OF_BYTE, PADDING, PIECES, piece_hashes, to_answers
 from urlseq.errors import ExportError
 from urlseq.graph import Graph
 from urlseq.learned import LearnedCopy
@@ -57,10 +57,12 @@ class ServedCopy(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
     def embedding(self, text):
-        """`embedding`, the encoder's states, of each text [batch], zeros where it is invalid, and then the `reason`."""
+        """`embedding`, as of `BaseCopy.embed`, of each text [batch], zeros where that is invalid, and the `reason`."""
         tokens, reason = self.encode(text)
         valid = tf.cast(tf.expand_dims(tf.equal(reason, ""), 1), tf.float32)
-        return {"embedding": self.graph.embed(tokens) * valid, "reason": reason}
+        extremes = self.graph.embed(tokens)[:, :EMBEDDING]
+        vectors = tf.concat([extremes, sketch(tokens, EMBEDDING - extremes.shape[1])], 1)
+        return {"embedding": vectors * valid, "reason": reason}
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, name="tokens")])
     def tokens(self, tokens):
@@ -91,6 +93,18 @@ class ServedCopy(tf.Module):
         json = tf.strings.reduce_join(tf.gather(self.json_of_byte, written), axis=1)
         json = tf.strings.unicode_transcode(json, "UTF-8", "UTF-8", errors="replace", replace_control_characters=False)
         return {"json": json, "confidence": found["confidence"], "ended": found["ended"]}
+
+
+def sketch(tokens, width: int):
+    """The same as `encoding.sketch`, in a graph."""
+    batch = tf.shape(tokens)[0]
+    marked = tf.pad(tf.cast(tokens, tf.int64), [[0, 0], [1, 0]], constant_values=BOS)
+    counts, rows = tf.zeros([batch * width]), tf.range(batch, dtype=tf.int64)[:, None] * width
+    for size in PIECES:
+        hashes, inside = piece_hashes(marked, size), tf.not_equal(marked[:, size - 1 :], PADDING)
+        signs = tf.where(inside, tf.where(hashes < 2**31, 1.0, -1.0), 0.0)
+        counts += tf.math.unsorted_segment_sum(signs, rows + hashes % width, batch * width)
+    return tf.math.l2_normalize(tf.reshape(counts, [batch, width]), axis=1)
 
 
 def in_batches(decode: Callable, tokens, size: int = BATCH) -> dict:

@@ -1,13 +1,11 @@
-"""A copied function as a stage of a Spark ML pipeline. The workers need this project's requirements."""
+"""A copied function as a stage of a Spark ML pipeline. Beside what Spark needs, workers need LiteRT and numpy."""
 
-import contextlib
+import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
-import tensorflow as tf
 from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params, TypeConverters
@@ -17,12 +15,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from urlseq.cards import CARD, SHIPPED
+from urlseq.cards import SHIPPED
 from urlseq.errors import NoFunction, WrongColumns
 from urlseq.functions import answer
-from urlseq.learned import LearnedCopy
+from urlseq.lite import LiteCopy, known_function, load_lite
 from urlseq.spark.labels import named, ship_package, text_column
-from urlseq.store import load
 
 # What a worker answers to a text, by the parameter that names its column.
 FIELDS = {
@@ -47,7 +44,7 @@ class CopiedFunction(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadab
     - `outputCol`: the answer as JSON; null where the text can't be an input, such as one that is too long;
     - `outputCol` with `_confidence`, `_trusted`, `_reason` appended, or the names given: the probability of the
       whole answer, whether the copy trusts it, and if not, why ("" where it does);
-    - `embeddingCol`, where it is named: the encoder's states, as of `LearnedCopy.embed`.
+    - `embeddingCol`, where it is named: the vector of `LearnedCopy.embed`.
 
     With `fallback` the real function answers what the copy does not trust, and what can't be an input; `trusted` and
     `reason` still describe the copy. `copyFolder` is a folder that the driver can read, or the name of a shipped copy;
@@ -89,7 +86,7 @@ class CopiedFunction(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadab
     def _transform(self, dataset: DataFrame) -> DataFrame:
         """Raises WrongColumns, BadModel where the folder holds no copy that this version reads, and NoFunction."""
         self.transformSchema(dataset.schema)
-        columns, copied = self.columns(), load(self.getOrDefault("copyFolder"))
+        columns, copied = self.columns(), load_lite(self.getOrDefault("copyFolder"))
         answers = answering(dataset.sparkSession, copied, self.getOrDefault("fallback"), list(columns))
         # One column of all fields first, so that each text is answered once, whatever is made of it.
         together = f"{columns['outputCol']} and all that belongs to it"
@@ -98,23 +95,19 @@ class CopiedFunction(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadab
         return answered.withColumns(fields).drop(together)
 
 
-def answering(spark: SparkSession, copied: LearnedCopy, fallback: bool, parameters: Sequence[str]):
+def answering(spark: SparkSession, copied: LiteCopy, fallback: bool, parameters: Sequence[str]):
     """A function from a column of texts to one of structs with the fields of these parameters. Raises NoFunction."""
-    if fallback and (copied.function is None or copied.is_inverse):
+    if fallback and (copied.is_inverse or not known_function(copied.card)):
         raise NoFunction(f"There is no function to fall back on: {copied!r} is of none that is known here.")
     ship_package(spark)
-    with tempfile.TemporaryDirectory() as folder:
-        files = spark.sparkContext.broadcast({path.name: path.read_bytes() for path in copied.save(folder).iterdir()})
+    broadcast = spark.sparkContext.broadcast((copied.card, copied.model))
     schema = T.StructType([FIELDS[parameter] for parameter in parameters])
     names = schema.names
 
     def answer_batches(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
-        import urlseq
+        from urlseq.spark.transformer import answer_all, in_this_worker
 
-        with urlseq.quiet():  # TensorFlow's remarks on being imported would come from each worker
-            from urlseq.spark.transformer import answer_all, loaded
-
-            copied = loaded(files)
+        copied = in_this_worker(*broadcast.value)
         for batch in batches:
             texts = [None if missing else text for text, missing in zip(batch, batch.isna(), strict=True)]
             yield answer_all(copied, texts, fallback, "embedding" in names)[names]
@@ -123,7 +116,7 @@ def answering(spark: SparkSession, copied: LearnedCopy, fallback: bool, paramete
     return F.pandas_udf(answer_batches, schema).asNondeterministic()  # type: ignore[call-overload]
 
 
-def answer_all(copied: LearnedCopy, texts: Sequence[str | None], fallback: bool, embed: bool) -> pd.DataFrame:
+def answer_all(copied: LiteCopy, texts: Sequence[str | None], fallback: bool, embed: bool) -> pd.DataFrame:
     """A row of all fields for each text; all null where the text is None."""
     inputs = list(dict.fromkeys(text for text in texts if text is not None))
     valid = dict.fromkeys(text for text in inputs if not copied.invalid_reason(text))
@@ -138,23 +131,11 @@ def answer_all(copied: LearnedCopy, texts: Sequence[str | None], fallback: bool,
     return pd.DataFrame([rows[text] for text in texts], columns=columns, dtype=object)
 
 
-LOADED: dict[bytes, LearnedCopy] = {}  # the copies of this worker, by their cards, which name the weights by a hash
+LOADED: dict[str, LiteCopy] = {}  # the copies of this worker, by their cards, which name the weights by a hash
 
 
-def loaded(files) -> LearnedCopy:
+def in_this_worker(card: dict, model: bytes) -> LiteCopy:
     """The copy that was broadcast, made when a worker sees it first."""
-    card = files.value[CARD]
-    if card not in LOADED:
-        one_thread()
-        with tempfile.TemporaryDirectory() as folder:
-            for name, data in files.value.items():
-                (Path(folder) / name).write_bytes(data)
-            LOADED[card] = load(folder)
-    return LOADED[card]
-
-
-def one_thread() -> None:
-    """Keeps TensorFlow to one core: Spark starts as many workers as there are cores to use."""
-    with contextlib.suppress(RuntimeError):  # another function has used TensorFlow in this worker, and decided
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+    if (key := json.dumps(card)) not in LOADED:
+        LOADED[key] = LiteCopy(card, model)
+    return LOADED[key]
