@@ -194,10 +194,26 @@ def test_a_copy_in_the_current_folder_has_that_folders_name(capsys, monkeypatch,
 
     monkeypatch.setattr("urlseq.export.serving.add_version", add_version)
     monkeypatch.chdir(tmp_path / "mine")
-    run(capsys, "serve", ".", "--folder", tmp_path / "out")
+    run(capsys, "export", ".", "--serving", "--folder", tmp_path / "out")
     (tmp_path / "newest").symlink_to("mine")
-    run(capsys, "serve", "../newest", "--folder", tmp_path / "out", "--version", 3)
+    run(capsys, "export", "../newest", "--serving", "--folder", tmp_path / "out", "--version", 3)
     assert written == [(tmp_path / "out" / "mine", None), (tmp_path / "out" / "newest", 3)]
+
+
+def test_serve_does_without_the_frameworks(capsys, monkeypatch):
+    service = pytest.importorskip("urlseq.service")
+    calls = []
+    monkeypatch.setattr("urlseq.__main__.load_frameworks", lambda: calls.append("frameworks"))
+    monkeypatch.setattr(service, "serve", lambda *arguments: calls.append(arguments))
+    assert run(capsys, "serve", "urlparse", "runs/mine")[0] == 0
+    assert run(capsys, "serve", "quote", "--host", "0.0.0.0", "--port", 80)[0] == 0
+    assert calls == [(["urlparse", "runs/mine"], "127.0.0.1", 8501), (["quote"], "0.0.0.0", 80)]
+
+
+def test_serve_says_which_extra_is_missing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "urlseq.service", None)
+    code, _, error = run(capsys, "serve", "urlparse")
+    assert code == 1 and "pip install 'urlseq[service]'" in error and error.count("\n") == 1
 
 
 def test_export_writes_a_folder_for_each_copy_and_tells_what_was_checked(capsys, monkeypatch, tmp_path):

@@ -93,7 +93,7 @@ def test_a_batch_of_any_bytes_and_lengths(client, parser):
 
 @pytest.mark.slow
 def test_an_empty_batch(client):
-    for signature, shapes in (("serving_default", {(0,)}), ("embedding", {(0, 128), (0,)})):
+    for signature, shapes in (("serving_default", {(0,)}), ("embedding", {(0, 512), (0,)})):
         found = arrays(client.Predict(serving.request("urlparse", [], signature), 60))
         assert {array.shape for array in found.values()} == shapes
 
@@ -138,7 +138,7 @@ print(signatures["embedding"](text=tf.constant([sys.argv[2]]))["embedding"].shap
 """
     done = subprocess.run([sys.executable, "-I", "-c", program, str(folder / "1"), URL],
                           capture_output=True, text=True, cwd="/")  # fmt: skip
-    assert done.stdout.splitlines() == ['["https","example.org","/a","","b=c","d"]', "(1, 128)"], done.stderr[-2000:]
+    assert done.stdout.splitlines() == ['["https","example.org","/a","","b=c","d"]', "(1, 512)"], done.stderr[-2000:]
 
 
 def warm_up_requests(version: Path) -> list:
@@ -220,7 +220,8 @@ def test_inputs_to_check_with_are_needed(untrained, tmp_path):
 def test_the_command_adds_a_version(tmp_path):
     inputs = tmp_path / "inputs.txt"
     inputs.write_text("Wednesday, 9 September 7ce, 7:05\n")
-    words = ["serve", "dates_in_hex", "--folder", str(tmp_path / "models"), "--inputs", str(inputs), "--version", "3"]
+    words = ["export", "dates_in_hex", "--serving", "--folder", str(tmp_path / "models")]
+    words += ["--inputs", str(inputs), "--version", "3"]
     done = subprocess.run([sys.executable, "-m", "urlseq", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout) == {"folder": str(tmp_path / "models" / "dates_in_hex" / "3")}

@@ -95,6 +95,11 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--function", help="the function's dotted name, if it is not urlparse")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object of counts and nothing else")
     evaluate.add_argument("--mistakes", type=int, default=0, metavar="N", help="show N of the mistakes, and all kinds")
+    add_export_and_serve(commands)
+    return main_parser
+
+
+def add_export_and_serve(commands: Any) -> None:
     export = add(commands, "export", export_command, "write copies as SavedModel, TensorFlow.js model and LiteRT file")
     export.add_argument("--precision", choices=["float32", "float16", "int8"], default="float16", help="(%(default)s)")
     export.add_argument("--folder", type=Path, help="where each gets its folder (web/models; with --serving: serving)")
@@ -107,7 +112,6 @@ def parser() -> argparse.ArgumentParser:
     serve.set_defaults(light=True)
     for command in (export, serve):
         command.add_argument("copy", nargs="+", help=NAMES_A_COPY)
-    return main_parser
 
 
 def add(commands: Any, name: str, command: Callable, summary: str) -> argparse.ArgumentParser:
