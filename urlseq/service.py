@@ -34,7 +34,6 @@ BATCH = 16  # texts that a thread answers before it is the turn of another reque
 SECONDS = 30.0  # for a request to come, to be answered, and its answer to be taken: as many for each
 WATCH_SECONDS = 2.0
 MOST_CONNECTIONS = 500
-EXAMPLE = {"application/json": {"example": {"instances": ["https://example.org/a?b=c#d"]}}}
 
 
 def tensor(dtype: str, rank: int = 1) -> dict:
@@ -107,10 +106,7 @@ class Model:
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that is dropped where a request, its answer, and that this is taken, together take too long.
-
-    uvicorn itself ends only those on which no request has begun.
-    """
+    """A connection with a deadline for each request and its answer; uvicorn itself waits for slow clients for ever."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -178,9 +174,6 @@ async def in_threads(threads: ThreadPoolExecutor, copy: Any, texts: Sequence[str
     return rows
 
 
-router = APIRouter()
-
-
 def model_of(request: Request, name: str, version: str | None) -> Model:
     """The model that a request names. Raises HTTPException where it is not served."""
     models = request.app.state.models
@@ -191,8 +184,6 @@ def model_of(request: Request, name: str, version: str | None) -> Model:
     return models[name]
 
 
-@router.post("/v1/models/{name}:predict", openapi_extra={"requestBody": {"content": EXAMPLE}})
-@router.post("/v1/models/{name}/versions/{version}:predict", openapi_extra={"requestBody": {"content": EXAMPLE}})
 async def predict(request: Request, name: str, version: str | None = None) -> Response:
     """Answers `instances` by `predictions`, a row for each text, or `inputs` by `outputs`, a column for each output."""
     began, (copy, _) = time.perf_counter(), model_of(request, name, version).served
@@ -213,8 +204,6 @@ async def predict(request: Request, name: str, version: str | None = None) -> Re
     return as_json({"outputs": {key: [row[key] for row in rows] for key in SIGNATURES[signature]["outputs"]}})
 
 
-@router.get("/v1/models/{name}")
-@router.get("/v1/models/{name}/versions/{version}")
 async def status(request: Request, name: str, version: str | None = None) -> Response:
     """Which version answers, and why a newer one does not."""
     model = model_of(request, name, version)
@@ -224,8 +213,6 @@ async def status(request: Request, name: str, version: str | None = None) -> Res
     return as_json({"model_version_status": versions})
 
 
-@router.get("/v1/models/{name}/metadata")
-@router.get("/v1/models/{name}/versions/{version}/metadata")
 async def metadata(request: Request, name: str, version: str | None = None) -> Response:
     """The signatures, and what the card says of the copy."""
     copy, number = model_of(request, name, version).served
@@ -234,6 +221,12 @@ async def metadata(request: Request, name: str, version: str | None = None) -> R
     return as_json({"model_spec": {"name": name, "signature_name": "", "version": number}, "metadata": known})
 
 
+router, example = APIRouter(), {"example": {"instances": ["https://example.org/a?b=c#d"]}}
+body = {"requestBody": {"required": True, "content": {"application/json": example}}}
+for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
+    router.add_api_route(f"{path}:predict", predict, methods=["POST"], openapi_extra=body)
+    router.add_api_route(path, status)
+    router.add_api_route(f"{path}/metadata", metadata)
 router.add_api_route("/healthz", lambda: {"status": "ok"}, summary="Tells that the service answers")
 router.add_api_route("/metrics", lambda: Response(generate_latest(), media_type=CONTENT_TYPE_LATEST),
                      summary="Counts and times, for Prometheus")  # fmt: skip
