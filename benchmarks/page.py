@@ -22,11 +22,13 @@ from urlseq.sources import registry_urls
 # 61 bytes, and an answer of 74.
 URL = "https://www.example.com:8080/store/item.php;v=2?id=1234#specs"
 ASK = """async ({ name, inputs, engine }) => {
-  const worker = new Worker("worker.js");
+  const worker = new Worker(`${engine}.js`);
   const answers = [];
   for (const text of inputs) {
-    const reply = new Promise((resolve) => { worker.onmessage = ({ data }) => resolve(data); });
-    worker.postMessage({ ask: "answer", name, text, engine });
+    const reply = new Promise((resolve) => {
+      worker.onmessage = ({ data }) => { if ("text" in data || data.error) resolve(data); };
+    });
+    worker.postMessage({ name, text });
     const answer = await reply;
     if (answer.error) throw new Error(answer.error);
     answers.push([answer.text, answer.milliseconds]);

@@ -1,6 +1,6 @@
-"""The transformer on one core and on two, beside the bare graph on as many, and memory over many rows.
+"""The transformer on one core and on two, beside bare LiteRT on as many, and memory over many rows.
 
-Speeds are measured in turn, one core and two, Spark and graph, so that other work on the machine meets all alike.
+Speeds are measured in turn, one core and two, Spark and LiteRT, so that other work on the machine meets all alike.
 """
 
 import argparse
@@ -14,22 +14,19 @@ import time
 from pathlib import Path
 
 from benchmarks.common import keep, machine, table
-from urlseq import load, spark
+from urlseq import load_lite, spark
 from urlseq.sources import registry_urls
-from urlseq.spark.transformer import CopiedFunction, one_thread
-from urlseq.vectorize import to_matrix
-
-BATCH = 64
+from urlseq.spark.transformer import CopiedFunction
 
 
 def inputs_to_answer(count: int) -> list[str]:
-    copy = load("urlparse")
+    copy = load_lite("urlparse")
     inputs = [text for text in registry_urls() if not copy.invalid_reason(text)]
     return random.Random("spark").sample(inputs, count)
 
 
-class BareGraph:
-    """Processes with one thread each, which decode batches of equally long inputs and do nothing else."""
+class Bare:
+    """Processes with one thread each, which answer by LiteRT and do nothing else."""
 
     def __init__(self, inputs: list[str], processes: int):
         context = multiprocessing.get_context("spawn")
@@ -43,16 +40,13 @@ class BareGraph:
 
 
 def prepare() -> None:
-    global decoder
-    one_thread()
-    decoder = load("urlparse").decoder
+    global copy
+    copy = load_lite("urlparse")
     decode(inputs_to_answer(512))
 
 
 def decode(inputs: list[str]) -> None:
-    inputs = sorted(inputs, key=len)
-    for start in range(0, len(inputs), BATCH):
-        decoder(to_matrix(inputs[start : start + BATCH]))
+    copy.predict_all(inputs)
 
 
 def write(frame) -> float:
@@ -98,13 +92,13 @@ def speeds(session, count: int, rounds: int) -> dict:
     frames = {cores: frame.repartition(cores).cache() for cores in (1, 2)}
     for cached in frames.values():
         cached.count()
-    bare = BareGraph(inputs, 2)
+    bare = Bare(inputs, 2)
     write(stage.transform(frames[2]))  # workers start, and load the copy
-    times = {(what, cores): [] for what in ("Spark", "graph") for cores in (1, 2)}
+    times = {(what, cores): [] for what in ("Spark", "LiteRT") for cores in (1, 2)}
     for _ in range(rounds):
         for cores in (1, 2):
             times["Spark", cores].append(write(stage.transform(frames[cores])))
-            times["graph", cores].append(bare.seconds(cores))
+            times["LiteRT", cores].append(bare.seconds(cores))
     bare.pool.terminate()
     rates = {name: [count / seconds for seconds in of] for name, of in times.items()}
     median = {name: statistics.median(of) for name, of in rates.items()}
@@ -112,9 +106,9 @@ def speeds(session, count: int, rounds: int) -> dict:
         "rates": {f"{what}, {cores} core{'s' * (cores > 1)}": [round(rate) for rate in rates[what, cores]]
                   for what, cores in rates},
         "two cores to one, Spark": round(median["Spark", 2] / median["Spark", 1], 2),
-        "two cores to one, bare graph": round(median["graph", 2] / median["graph", 1], 2),
-        "Spark to bare graph, one core": round(median["Spark", 1] / median["graph", 1], 2),
-        "Spark to bare graph, two cores": round(median["Spark", 2] / median["graph", 2], 2),
+        "two cores to one, bare LiteRT": round(median["LiteRT", 2] / median["LiteRT", 1], 2),
+        "Spark to bare LiteRT, one core": round(median["Spark", 1] / median["LiteRT", 1], 2),
+        "Spark to bare LiteRT, two cores": round(median["Spark", 2] / median["LiteRT", 2], 2),
         "load of the machine": os.getloadavg()[0],
     }  # fmt: skip
 
