@@ -149,7 +149,7 @@ def measure(copy: LiteCopy, name: str, inputs: list[str]) -> dict:
     altered = [near_duplicate(inputs[row], rng) for row in rows]
     altered = [inputs[row] if copy.invalid_reason(new) else new for new, row in zip(altered, rows, strict=True)]
     vectors, queries = copy.embed(inputs), copy.embed(altered)
-    states = 2 * copy.card["architecture"]["units"]
+    states = copy.card["architecture"]["units"]
     parts = {"embed": slice(None), "states alone": slice(states), "sketch alone": slice(states, None)}
     found: dict[str, dict] = {
         name: measures(inputs, standardized(vectors[:, part], vectors[:, part]),

@@ -116,8 +116,8 @@ class BaseCopy:
         """The greedy answers to valid inputs."""
         raise NotImplementedError
 
-    def extremes(self, tokens: np.ndarray) -> np.ndarray:
-        """The largest and the smallest of each of the encoder's states, float32 [batch, 2 * units]."""
+    def midrange(self, tokens: np.ndarray) -> np.ndarray:
+        """The middle between the largest and the smallest of each of the encoder's states, float32 [batch, units]."""
         raise NotImplementedError
 
     @one_or_many
@@ -164,8 +164,8 @@ class BaseCopy:
         vectors = np.zeros((len(rows), EMBEDDING), np.float32)
         for batch in batches_by_length(np.array([len(row) for row in rows], int)):
             tokens = to_tokens([rows[row] for row in batch])
-            extremes = self.extremes(tokens)[:, :EMBEDDING]
-            vectors[batch] = np.hstack([extremes, sketch(tokens, EMBEDDING - extremes.shape[1])])
+            midrange = self.midrange(tokens)[:, :EMBEDDING]
+            vectors[batch] = np.hstack([midrange, sketch(tokens, EMBEDDING - midrange.shape[1])])
         return vectors
 
     def judge(self, inputs: Sequence[str], decoded: Decoded) -> list[Prediction]:

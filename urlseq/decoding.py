@@ -87,7 +87,7 @@ class Decoder:
         return weights[np.repeat(steps, JSON_LENGTHS[answer[steps]])]
 
     def embed(self, matrix: np.ndarray) -> np.ndarray:
-        """One vector for each row of a byte matrix [batch, in], float32 [batch, 2 * units]; see `Graph.embed`."""
+        """One vector for each row of a byte matrix [batch, in], float32 [batch, units]; see `Graph.embed`."""
         return self.compile("embed", self.graph.embed)(tf.constant(matrix, tf.int32)).numpy()
 
     def compile(self, name: str, function):

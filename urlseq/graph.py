@@ -84,7 +84,7 @@ class Graph(tf.Module):
         made, *_, written = tf.while_loop(unfinished, iteration, start)
         written = tf.transpose(written if static else written[:made], [1, 0, 2])
         written = tf.reshape(written, [batch, (iterations if static else made) * stride, width])[:, :limit]
-        found = {"embedding": extremes(encoded.states, tokens)} if embedding else {}
+        found = {"embedding": midrange(encoded.states, tokens)} if embedding else {}
         return found | self.outputs(written, encoded, batch, asked_time if attention else None)
 
     def outputs(self, written, encoded: Encoded, batch, attention_time) -> dict[str, tf.Tensor]:
@@ -127,8 +127,8 @@ class Graph(tf.Module):
                           for name in ("key_kernel", "query_kernel", "query_bias")}  # fmt: skip
 
     def embed(self, tokens) -> tf.Tensor:
-        """One vector for each input [batch, time], float32 [batch, 2 * units]; see `extremes`."""
-        return extremes(self.states(tokens, self.weights(), 1)[0], tokens)
+        """One vector for each input [batch, time], float32 [batch, units]; see `midrange`."""
+        return midrange(self.states(tokens, self.weights(), 1)[0], tokens)
 
     def encode(self, tokens, weights, stride: int = 1) -> Encoded:
         """The encoder's output for inputs [batch, time]."""
@@ -255,13 +255,13 @@ def zeros(shape, tokens):
     return tf.fill(shape, tf.cast(unknown_zero(tokens), tf.float32))
 
 
-def extremes(states, tokens):
-    """The maximum of each of the encoder's states [batch, time, units] along the input and its EOS, then the minimum of
-    each: [batch, 2 * units].
+def midrange(states, tokens):
+    """The middle between the largest and the smallest of each of the encoder's states [batch, time, units], along the
+    input and its EOS: [batch, units].
     """
     # States lie between -1 and 1, so what is moved by 2 is neither the largest nor the smallest.
     beyond = tf.expand_dims(2.0 * tf.cast(tf.equal(tokens, PADDING), tf.float32), 2)
-    return tf.concat([tf.reduce_max(states - beyond, axis=1), tf.reduce_min(states + beyond, axis=1)], 1)
+    return 0.5 * (tf.reduce_max(states - beyond, axis=1) + tf.reduce_min(states + beyond, axis=1))
 
 
 def scatter(rows, index, new):

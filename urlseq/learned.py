@@ -44,8 +44,8 @@ class LearnedCopy(BaseCopy):
         """The greedy answers to valid inputs, by TensorFlow. Raises Forked in a process that can't answer."""
         return decode_all(self.decoder, inputs)
 
-    def extremes(self, tokens: np.ndarray) -> np.ndarray:
-        """The largest and the smallest of each of the encoder's states, float32 [batch, 2 * units]."""
+    def midrange(self, tokens: np.ndarray) -> np.ndarray:
+        """The middle between the largest and the smallest of each of the encoder's states, float32 [batch, units]."""
         return self.decoder.embed(tokens)
 
     def attention(self, text: str) -> tuple[str, np.ndarray]:

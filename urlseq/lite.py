@@ -78,8 +78,8 @@ class LiteCopy(BaseCopy):
             answers = to_answers(found["answer"], self.reverse_output)
             decoded.put(chosen[batch], Decoded(answers, found["confidence"], found["ended"] > 0))
 
-    def extremes(self, tokens: np.ndarray) -> np.ndarray:
-        """The largest and the smallest of each of the encoder's states, float32 [batch, 2 * units]."""
+    def midrange(self, tokens: np.ndarray) -> np.ndarray:
+        """The middle between the largest and the smallest of each of the encoder's states, float32 [batch, units]."""
         return self.run()(tokens=tokens, limit=np.int32(1))["embedding"]
 
     def run(self) -> Callable:

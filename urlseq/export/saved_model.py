@@ -60,8 +60,8 @@ class ServedCopy(tf.Module):
         """`embedding`, as of `BaseCopy.embed`, of each text [batch], zeros where that is invalid, and the `reason`."""
         tokens, reason = self.encode(text)
         valid = tf.cast(tf.expand_dims(tf.equal(reason, ""), 1), tf.float32)
-        extremes = self.graph.embed(tokens)[:, :EMBEDDING]
-        vectors = tf.concat([extremes, sketch(tokens, EMBEDDING - extremes.shape[1])], 1)
+        midrange = self.graph.embed(tokens)[:, :EMBEDDING]
+        vectors = tf.concat([midrange, sketch(tokens, EMBEDDING - midrange.shape[1])], 1)
         return {"embedding": vectors * valid, "reason": reason}
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, name="tokens")])
