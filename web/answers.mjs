@@ -3,19 +3,14 @@
 // copy's; no browser is needed.
 
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import path from "node:path";
 import { text as readAll } from "node:stream/consumers";
-
-import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 
 import { answerText, toTokens } from "./src/copy.js";
 import { open, start } from "./src/tensorflow.js";
 
 const BATCH = 64;
 console.log = console.warn = () => {}; // the library's advertisements
-const backend = path.dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm"));
-setWasmPaths(`${backend}/`);
 await start();
 
 const folder = process.argv[2];

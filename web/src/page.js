@@ -1,330 +1,216 @@
-// The page: asks the worker at each key press, and shows the answers.
+// The page: asks a worker at each key press, and shows the answers.
 
-import { characterSpans, invalidReason, untrustedReason, valueOf } from "./copy.js";
-import { entryOf, isKnown, URL_PARTS, urlSpans } from "./functions.js";
+import { entryOf, expectedAnswer } from "./functions.js";
+import { fail, show, showAttention, time } from "./show.js";
 
 const $ = (id) => document.getElementById(id);
-const HINT = $("attention").textContent;
-const page = { names: [], manifests: new Map(), name: "", number: 0, shown: null, chosen: -1, faster: "tensorflow" };
-let worker = newWorker();
-
-function newWorker() {
-  const made = new Worker("worker.js");
-  made.onmessage = ({ data }) => receive(data);
-  made.onerror = (event) => say("error", `The network's thread stopped: ${event.message || "no reason is known"}. Reload the page.`);
-  return made;
-}
+const names = document.documentElement.dataset.copies.split(" ").filter(Boolean).map(decodeURIComponent);
+const page = { name: "", number: 0, manifest: undefined, faster: "tensorflow", typed: undefined };
+const workers = {};
 
 // ---------------------------------------------------------------- asking
 
 const engine = () => ($("engine").value === "auto" ? page.faster : $("engine").value);
 
-/** Asks the newest question; from now on, answers to earlier ones are dropped. */
-async function ask() {
-  const { name } = page;
-  const text = $("text").value;
-  const number = ++page.number;
-  let manifest;
-  try {
-    manifest = await manifestOf(name);
-  } catch (error) {
-    if (number === page.number) fail(error.message);
-    return;
-  }
-  if (number !== page.number) return;
-  const reason = invalidReason(text, manifest);
-  if (reason) {
-    fail(reason);
-    return;
-  }
-  remember(name, text);
-  worker.postMessage({ ask: "answer", number, name, text, engine: engine() });
+/** The worker of an engine: one of the two that the build makes of worker.js. */
+function workerOf(kind) {
+  if (workers[kind]) return workers[kind];
+  const made = kind === "tensorflow" ? worker : new Worker(`${kind}.js`); // the page's head has started that one
+  made.onmessage = ({ data }) => receive(data, kind);
+  made.onerror = ({ message }) => fail(`The thread of ${kind}.js stopped: ${message || "it could not be loaded"}. Reload the page.`);
+  workers[kind] = made;
+  return made;
 }
 
-async function manifestOf(name) {
-  if (!page.manifests.has(name)) {
-    const response = await fetch(`models/${name}/manifest.json`).catch(() => undefined);
-    if (!response?.ok) throw new Error(`The copy ${name} could not be loaded. Is the connection there?`);
-    page.manifests.set(name, await response.json());
-  }
-  return page.manifests.get(name);
+/** Asks the newest question; from now on, answers to earlier ones are dropped. Without a text, for the manifest alone. */
+function ask(text = $("text").value) {
+  page.number += 1;
+  showCount();
+  workerOf(engine()).postMessage({ number: page.number, name: page.name, text });
 }
 
-function receive(data) {
+function receive(data, kind) {
   const { question } = data;
-  if (!question) return; // not an answer: a test asked for something else
   if (question.trial) {
     compare(data);
     return;
   }
-  if (question.number !== page.number) return; // more has been typed since
-  if (data.error) {
-    if (question.engine === "litert" && $("engine").value === "auto") {
-      page.faster = "tensorflow";
-      page.tried = true;
-      ask();
-    } else fail(data.error);
-    return;
-  }
-  show(data);
-  if (!page.tried && $("engine").value === "auto") setTimeout(() => tryLitert(question, data), 300);
+  if (question.number !== page.number) return; // it was only to load the copy, or more has been typed since
+  if (data.manifest && !page.manifest) describe(data.manifest);
+  if (data.error && kind === "litert" && $("engine").value === "auto") {
+    page.faster = "tensorflow";
+    ask();
+  } else if (data.error || data.refused) fail(data.error ?? data.refused);
+  else if (!data.manifest) showAttention(data.attention);
+  else if (question.text === null) choose(page.name, entryOf(page.name, data.manifest).examples[0] ?? "");
+  else answered(data);
+}
+
+function answered(answer) {
+  const { name, text } = answer.question;
+  const expected = expectedAnswer(name, answer.manifest, text);
+  show(answer, expected);
+  if (text === page.typed && expected !== undefined) count(answer, expected);
+  if (!page.compared) setTimeout(() => loadMore(answer), 300);
 }
 
 // Each engine's first answer includes its compilation, so each is asked twice, and the second time counts.
 // TensorFlow.js has answered once already.
-const TRIALS = ["tensorflow", "litert", "litert"];
+const TRIALS = ["litert", "litert", "tensorflow"];
 
-/** Lets both engines answer one question while nobody types: LiteRT is taken if it agrees and is faster. */
-function tryLitert(question, answer) {
-  if (page.tried || question.number !== page.number || navigator.connection?.saveData) return;
-  page.tried = true;
-  page.comparison = { text: answer.text };
+/**
+ * While nobody types, keeps the page for visits without a connection, and lets both engines answer one question: LiteRT
+ * is taken if it agrees and is faster.
+ */
+function loadMore({ question, text, engine }) {
+  if (page.compared || question.number !== page.number || navigator.connection?.saveData) return;
+  page.compared = { text };
+  navigator.serviceWorker?.register("sw.js").catch(() => {});
+  if (engine.includes("plain")) {
+    $("engines").textContent = "WebAssembly can't be used here, so an answer takes several times as long.";
+    return;
+  }
   $("engines").textContent = "loading LiteRT, to compare…";
   tryNext(question, 0);
 }
 
 function tryNext(question, trial) {
-  worker.postMessage({ ...question, engine: TRIALS[trial], trial: trial + 1 });
+  workerOf(TRIALS[trial]).postMessage({ ...question, trial: trial + 1 });
 }
 
 function compare({ question, error, text, milliseconds }) {
-  if (error || text !== page.comparison.text) {
+  if (error || text !== page.compared.text) {
     $("engines").textContent = error ? "LiteRT does not run here." : "LiteRT gave another answer: not used.";
     return;
   }
-  page.comparison[question.engine] = milliseconds;
+  page.compared[TRIALS[question.trial - 1]] = milliseconds;
   if (question.trial < TRIALS.length) {
     tryNext(question, question.trial);
     return;
   }
-  const { litert, tensorflow } = page.comparison;
+  const { litert, tensorflow } = page.compared;
   if (litert < tensorflow) page.faster = "litert";
   $("engines").textContent = `LiteRT took ${time(litert)}, TensorFlow.js ${time(tensorflow)}.`;
-  if (page.faster === "litert" && question.number === page.number) ask();
+  if (engine() === "litert" && question.number === page.number) ask();
 }
 
-// ---------------------------------------------------------------- showing
+// ---------------------------------------------------------------- the challenge
 
-const time = (milliseconds) => `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
+const challenges = new Map(); // by the name of a copy
 
-function say(kind, message, strong = "") {
-  const state = $("state");
-  state.className = kind;
-  const label = document.createElement("strong");
-  label.textContent = strong;
-  state.replaceChildren(...(strong ? [label, ` ${message}`] : [message]));
+function challengeOf(name) {
+  if (!challenges.has(name)) challenges.set(name, { tried: new Set(), wrong: new Set() });
+  return challenges.get(name);
 }
 
-function fail(message) {
-  $("found").hidden = true;
-  page.shown = null;
-  say("error", message);
+/** Counts what was typed, and celebrates what the copy gets wrong. */
+function count({ question: { name, text }, manifest, text: given, reason }, expected) {
+  const { tried, wrong } = challengeOf(name);
+  tried.add(text);
+  if (given !== expected && !wrong.has(text)) {
+    wrong.add(text);
+    celebrate(`${manifest.function}(${JSON.stringify(text)}) is ${expected}, and its copy says ${given}.`, reason, linkTo(name, text));
+  }
+  showTries();
 }
 
-function show(answer) {
-  const { name, text } = answer.question;
-  const { certify, parts } = entryOf(name);
-  const manifest = page.manifests.get(name);
-  const reason = untrustedReason(text, answer, manifest, certify);
-  const details = `confidence ${answer.confidence.toFixed(3)} · ${time(answer.milliseconds)} · ${answer.engine}`;
-  if (reason) say("untrusted", `${reason} · ${details}`, "? not trusted:");
-  else say("trusted", details, certify ? "✓ certified" : "✓ trusted");
-  const value = valueOf(answer.text);
-  page.shown = { ...answer, inputCharacters: characterSpans(new TextEncoder().encode(text)) };
-  page.chosen = -1;
-  $("found").hidden = false;
-  $("attention").textContent = HINT;
-  showEcho(text, parts ? urlSpans(text, value) : undefined);
-  showParts(parts, value, text);
-  $("json").replaceChildren(...page.shown.characters.map(({ character }, index) => {
-    const span = document.createElement("span");
-    span.textContent = character;
-    span.dataset.index = index;
-    return span;
-  }));
-  draw();
+function celebrate(found, reason, link) {
+  const item = document.createElement("li");
+  const copied = document.createElement("span");
+  const trust = reason ? `It was not trusted: ${reason}.` : "And it was trusted, which is rare!";
+  item.append(`🎉 Found one! ${found} ${trust} `, button("Copy this", () => toClipboard(`${found} ${link}`, copied)), " ", copied);
+  $("finds").prepend(item);
 }
 
-/** Shows the input again, a span for each character, coloured by the part of the URL that it belongs to. */
-function showEcho(text, spans) {
-  const elements = (spans ?? [{ part: "", text }]).flatMap((span) =>
-    [...span.text].map((character) => {
-      const element = document.createElement("span");
-      element.textContent = character;
-      if (span.part) element.dataset.part = span.part;
-      return element;
-    }),
-  );
-  $("echo").replaceChildren(...elements);
+function showTries() {
+  const { tried, wrong } = challengeOf(page.name);
+  const result = wrong.size ? `${wrong.size} wrong` : "all right";
+  $("tries").textContent = tried.size ? `You have tried ${tried.size.toLocaleString("en")}: ${result}.` : "";
 }
 
-function showParts(parts, value, text) {
-  const table = $("parts");
-  table.hidden = !parts || !Array.isArray(value);
-  if (table.hidden) return;
-  const other = browsersParts(text);
-  table.tBodies[0].replaceChildren(...parts.map((part, index) => {
-    const row = document.createElement("tr");
-    const head = document.createElement("th");
-    head.scope = "row";
-    head.textContent = part;
-    head.dataset.part = part;
-    row.append(head, cell(value[index]), cell(other ? other[part] : undefined, "other"));
-    return row;
-  }));
-}
-
-function cell(text, className = "") {
-  const element = document.createElement("td");
-  element.className = className;
-  if (text === undefined || text === "") {
-    const span = document.createElement("span");
-    span.className = "empty";
-    span.textContent = text === undefined ? "no URL" : "empty";
-    element.append(span);
-  } else element.textContent = String(text);
+function button(label, act) {
+  const element = Object.assign(document.createElement("button"), { type: "button", textContent: label });
+  element.addEventListener("click", act);
   return element;
 }
 
-/** The same parts by this browser's own parser; undefined where that takes the text for no URL. */
-function browsersParts(text) {
-  let url;
+const linkTo = (name, text) => new URL(`#${new URLSearchParams({ copy: name, text })}`, location.href).href;
+
+/** Copies a text, and says so; where the browser does not allow that, it is shown instead. */
+async function toClipboard(text, place) {
   try {
-    url = new URL(text);
+    await navigator.clipboard.writeText(text);
+    place.textContent = "copied";
   } catch {
-    return undefined;
+    place.textContent = text;
   }
-  const login = url.username ? `${url.username}${url.password ? `:${url.password}` : ""}@` : "";
-  const values = [url.protocol.slice(0, -1), login + url.host, url.pathname, "", url.search.slice(1), url.hash.slice(1)];
-  return Object.fromEntries(URL_PARTS.map((part, index) => [part, values[index]]));
 }
 
-// ---------------------------------------------------------------- attention
+// ---------------------------------------------------------------- choosing a copy
 
-const heat = () => getComputedStyle(document.documentElement).getPropertyValue("--heat");
-
-function draw() {
-  const { attention, width, inputCharacters, characters } = page.shown;
-  const columns = (inputCharacters.at(-1)?.end ?? 0) + 1; // with EOS
-  const rows = (characters.at(-1)?.end ?? 0) + 1;
-  const canvas = $("heatmap");
-  const scale = Math.max(3, Math.min(8, Math.floor(860 / columns)));
-  [canvas.width, canvas.height] = [columns, rows];
-  Object.assign(canvas.style, { width: `${columns * scale}px`, height: `${rows * scale}px` });
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(columns, rows);
-  const colour = heat().split(",").map(Number);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const weight = attention[row * width + column] ?? 0;
-      image.data.set([...colour, 255 * Math.sqrt(weight)], 4 * (row * columns + column));
-    }
-  }
-  context.putImageData(image, 0, 0);
-}
-
-/** Marks one character of the answer, and tints each character of the input by its attention weight for that one. */
-function choose(index) {
-  const { characters, inputCharacters, attention, width } = page.shown;
-  if (!characters.length) return;
-  page.chosen = Math.max(0, Math.min(characters.length - 1, index));
-  const { character, start, end } = characters[page.chosen];
-  [...$("json").children].forEach((span, position) => span.classList.toggle("chosen", position === page.chosen));
-  const largestWeight = (first, behind) => {
-    let largest = 0;
-    for (let row = start; row < end; row++) {
-      for (let column = first; column < behind; column++) largest = Math.max(largest, attention[row * width + column] ?? 0);
-    }
-    return largest;
-  };
-  const colour = heat();
-  const weights = inputCharacters.map((span) => largestWeight(span.start, span.end));
-  const eos = inputCharacters.at(-1)?.end ?? 0;
-  [...$("echo").children].forEach((span, position) => {
-    span.style.backgroundColor = weights[position] > 0.02 ? `rgba(${colour}, ${0.6 * Math.sqrt(weights[position])})` : "";
-  });
-  const most = weights.indexOf(Math.max(...weights));
-  const atEnd = largestWeight(eos, eos + 1) >= (weights[most] ?? 0);
-  const where = atEnd ? "the end of the text" : `“${inputCharacters[most].character}”, character ${most + 1}`;
-  $("attention").textContent = `For “${character}”, byte ${start + 1} of the answer, it attended most to ${where}.`;
-}
-
-$("json").addEventListener("pointermove", ({ target }) => target.dataset.index && choose(Number(target.dataset.index)));
-$("json").addEventListener("focus", () => page.shown && page.chosen < 0 && choose(0));
-$("json").addEventListener("keydown", (event) => {
-  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-  if (!step || !page.shown) return;
-  event.preventDefault();
-  choose(page.chosen + step);
-});
-$("heatmap").addEventListener("pointermove", (event) => {
-  const byte = Math.floor((event.offsetY / event.target.clientHeight) * event.target.height);
-  const index = page.shown?.characters.findIndex(({ start, end }) => start <= byte && byte < end);
-  if (index >= 0) choose(index);
-});
-
-// ---------------------------------------------------------------- choosing a copy, and the address bar
-
-let remembered;
-
-function remember(name, text) {
-  clearTimeout(remembered);
-  remembered = setTimeout(() => {
-    history.replaceState(null, "", `#${new URLSearchParams({ copy: name, text })}`);
-  }, 250); // browsers complain about an address that changes at each key
-}
-
-async function chooseCopy(name, text) {
-  page.name = name;
+/** Shows a copy, and asks it for a text; by default, for its first example. */
+function choose(name, text) {
+  Object.assign(page, { name, manifest: undefined, typed: undefined });
   document.querySelector(`input[value="${CSS.escape(name)}"]`).checked = true;
-  const manifest = isKnown(name) ? undefined : await manifestOf(name).catch(() => undefined);
-  if (name !== page.name) return; // another copy has been chosen since
-  const { description, examples } = entryOf(name, manifest);
+  const first = text ?? entryOf(name).examples[0];
+  $("text").value = first ?? "";
+  describe();
+  ask(first ?? null); // the manifest of a copy that the page does not know has examples
+}
+
+/** Shows what is known of the copy; without a manifest, only what the page knows itself. */
+function describe(manifest) {
+  page.manifest = manifest;
+  const { description, examples, notes = {}, measured, real } = entryOf(page.name, manifest);
   $("description").textContent = description;
   $("examples").replaceChildren(...examples.map((example) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = example;
-    button.addEventListener("click", () => {
-      $("text").value = example;
-      ask();
-    });
-    return button;
+    const item = document.createElement("li");
+    item.append(button(example, () => { type(example); }), notes[example] ? ` ${notes[example]}` : "");
+    return item;
   }));
-  $("text").value = text ?? examples[0] ?? "";
-  showMeasured(name);
-  ask();
+  const counts = manifest?.held_out_counts;
+  const number = (count) => count.toLocaleString("en");
+  const held = counts && `Of ${number(counts.count)} made-up inputs that training never saw, ${number(counts.exact)} of its answers were exactly correct.`;
+  $("measured").textContent = measured ?? held ?? "";
+  $("challenge").hidden = !real;
+  showCount();
+  showTries();
 }
 
-async function showMeasured(name) {
-  $("measured").textContent = "";
-  const { held_out_counts: counts } = await manifestOf(name).catch(() => ({}));
-  if (!counts || name !== page.name) return; // another copy may have been chosen since
-  $("measured").textContent = `On ${counts.count.toLocaleString("en")} made-up inputs that training never saw, ${counts.exact.toLocaleString("en")} of this copy's answers were exactly correct.`;
+function showCount() {
+  const most = page.manifest?.max_input_bytes;
+  const bytes = new TextEncoder().encode($("text").value).length;
+  $("count").textContent = most ? `${bytes.toLocaleString("en")} of ${most.toLocaleString("en")} bytes` : "";
+  $("count").classList.toggle("over", bytes > most);
+}
+
+function type(text) {
+  $("text").value = text;
+  page.typed = text;
+  ask();
 }
 
 function fromAddress() {
   const asked = new URLSearchParams(location.hash.slice(1));
-  const name = page.names.includes(asked.get("copy")) ? asked.get("copy") : page.names[0];
-  chooseCopy(name, asked.get("text") ?? undefined);
+  choose(names.includes(asked.get("copy")) ? asked.get("copy") : names[0], asked.get("text") ?? undefined);
 }
 
-async function begin() {
-  const response = await fetch("models/index.json").catch(() => undefined);
-  page.names = response?.ok ? await response.json() : [];
-  if (!page.names.length) {
-    fail("There is no learned copy here: python -m urlseq export urlparse, then npm run build.");
-    return;
-  }
-  $("copies").append(...page.names.map((name) => {
+function begin() {
+  if (location.protocol === "file:") return fail("A browser runs this page only from a server: python -m http.server in this folder, then open http://localhost:8000");
+  if (!names.length) return fail("There is no learned copy here: python -m urlseq export urlparse, then npm run build.");
+  workerOf("tensorflow"); // starts while the rest is prepared
+  $("copies").append(...names.map((name) => {
     const label = document.createElement("label");
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "copy", value: name });
-    input.addEventListener("change", () => chooseCopy(name));
+    input.addEventListener("change", () => choose(name));
     label.append(input, entryOf(name).title);
     return label;
   }));
-  $("text").addEventListener("input", ask);
-  $("engine").addEventListener("change", ask);
+  // What an input method composes is not yet what is meant.
+  $("text").addEventListener("input", (event) => event.isComposing || type(event.target.value));
+  $("text").addEventListener("compositionend", (event) => type(event.target.value));
+  $("engine").addEventListener("change", () => ask());
+  $("link").addEventListener("click", () => toClipboard(linkTo(page.name, $("text").value), $("linked")));
   addEventListener("hashchange", fromAddress);
   fromAddress();
 }

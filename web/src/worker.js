@@ -1,90 +1,90 @@
-// Answers in a thread of its own, so that typing never waits. Only the newest question counts: it replaces any that
-// still waits. A trial, which only compares the engines, is answered when no question waits, and its engine is loaded
-// meanwhile.
+// Answers in a thread of its own, so that typing never waits. The build makes two workers of this file, one for each
+// engine. Only the newest question counts: it replaces any that still waits. A trial, which compares the engines, is
+// never dropped.
 
-import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import * as engine from "engine"; // tensorflow.js or litert.js
 
-import { attentionRows, characterSpans, jsonBytes, toTokens } from "./copy.js";
-import * as litert from "./litert.js";
-import * as tensorflow from "./tensorflow.js";
+import { attentionRows, characterSpans, invalidReason, jsonBytes, untrustedReason } from "./copy.js";
+import { entryOf } from "./functions.js";
 
 const base = new URL("./", self.location.href).href;
-setWasmPaths(`${base}tensorflow/`);
-
-const copies = new Map(); // name of a copy: a promise of its manifest and its engines
-let backend;
-let waiting = null; // the newest question that was typed
-let trial = null; // one that compares the engines
+const copies = new Map(); // name of a copy: a promise of its manifest and its model
+const waiting = []; // questions whose copy is loaded
+let newest;
+let starting;
 let busy = false;
+start().catch(() => {}); // before any question; the first one tells what failed
 
-self.onmessage = async ({ data }) => {
-  if (data.ask === "tensors") {
-    self.postMessage({ tensors: tensorflow.tensors() });
-    return;
-  }
-  if (data.trial) {
-    try {
-      await engineOf(data);
-    } catch (error) {
-      fail(error, data);
-      return;
+self.onmessage = async ({ data: question }) => {
+  if (!question.trial) newest = question;
+  try {
+    const { manifest, model } = await copyNamed(question.name);
+    const refused = question.text === null ? "" : invalidReason(question.text, manifest);
+    if (question.text === null || refused) self.postMessage({ question, manifest, refused });
+    else {
+      const [label, loaded] = await Promise.all([start(), model]);
+      waiting.push({ question, manifest, label, ...loaded });
+      if (!busy) work();
     }
-    trial = data;
-  } else waiting = data;
-  if (!busy) work();
+  } catch (error) {
+    fail(question, error);
+  }
 };
 
 async function work() {
   busy = true;
-  while (waiting ?? trial) {
-    const question = waiting ?? trial;
-    if (waiting) waiting = null;
-    else trial = null;
-    try {
-      self.postMessage({ ...(await predict(question)), question });
-    } catch (error) {
-      fail(error, question);
-    }
-    // Messages that arrived meanwhile are handled only when this function yields to the event loop.
-    await new Promise((resolve) => setTimeout(resolve));
+  while (waiting.length) {
+    const next = waiting.shift();
+    if (next.question !== newest && !next.question.trial) continue;
+    await answer(next).catch((error) => fail(next.question, error));
+    await pause();
   }
   busy = false;
 }
 
-function fail(error, question) {
-  self.postMessage({ error: error.message ?? String(error), question });
+// Messages that arrived meanwhile are handled only when the worker yields to the event loop.
+const pause = () => new Promise((resolve) => setTimeout(resolve));
+
+const fail = (question, error) => self.postMessage({ error: error.message ?? String(error), question });
+
+/** Loads the engine, once it succeeds. */
+function start() {
+  starting ??= engine.start(base).catch((error) => {
+    starting = undefined;
+    throw error;
+  });
+  return starting;
 }
 
-/** All that the page shows of the answer to a question. */
-async function predict(question) {
-  const { name, text, engine } = question;
-  const { answer } = await engineOf(question);
+/** Posts all that the page shows of an answer; attention later, where the engine takes longer for it. */
+async function answer({ question, manifest, label, predict, attend }) {
+  const { name, text, trial } = question;
   const before = performance.now();
-  const record = await answer(text);
+  const record = await predict(text);
   const milliseconds = performance.now() - before;
-  const { encoding } = (await copyNamed(name)).manifest;
-  const json = jsonBytes(record.answer, encoding);
-  return {
+  const json = jsonBytes(record.answer, manifest.encoding);
+  const { confidence, ended } = record;
+  const attentionOf = ({ attention, width }) => attention && { rows: attentionRows(attention, width, json.steps), width };
+  self.postMessage({
+    question,
+    manifest,
     text: json.text,
     characters: characterSpans(json.bytes),
-    confidence: record.confidence,
-    ended: record.ended,
-    attention: attentionRows(record.attention, record.width, json.steps),
-    width: record.width,
+    confidence,
+    reason: untrustedReason(text, { text: json.text, confidence, ended }, manifest, entryOf(name).certify),
+    attention: attentionOf(record),
     milliseconds,
-    engine: engine === "litert" ? "LiteRT" : `TensorFlow.js, ${backend === "wasm" ? "WebAssembly" : "plain JavaScript"}`,
-  };
-}
-
-async function engineOf({ name, engine }) {
-  return (await copyNamed(name)).engine(engine);
+    engine: label,
+  });
+  await pause();
+  if (attend && !trial && question === newest) self.postMessage({ question, attention: attentionOf(await attend(text)) });
 }
 
 function copyNamed(name) {
   if (!copies.has(name)) {
     const opening = open(name);
     copies.set(name, opening);
-    opening.catch(() => copies.delete(name)); // the next question tries again
+    opening.then(({ model }) => model).catch(() => copies.delete(name)); // the next question tries again
   }
   return copies.get(name);
 }
@@ -103,35 +103,17 @@ async function open(name) {
     }
     return bytes;
   };
-  const engines = {
-    tensorflow: async () => {
-      backend ??= await tensorflow.start();
-      const model = await tensorflow.open(manifest, load);
-      return { answer: async (text) => (await model.answer([toTokens(text)]))[0] };
-    },
-    litert: async () => {
-      await litert.start(base);
-      return litert.open(manifest, load);
-    },
-  };
-  const running = {};
-  const engine = async (kind) => {
-    running[kind] ??= engines[kind]();
-    running[kind].catch(() => delete running[kind]);
-    return running[kind];
-  };
-  return { manifest, engine };
+  const paths = Object.keys(manifest.files).filter((path) => path.startsWith(`${FORM}/`));
+  const files = new Map(paths.map((path) => [path, load(path)])); // all at once, while the engine starts
+  const model = Promise.all([start(), ...files.values()]).then(() => engine.open(manifest, (path) => files.get(path)));
+  return { manifest, model };
 }
 
 async function download(address) {
-  let response;
-  try {
-    response = await fetch(address);
-  } catch {
-    throw new Error(`${address} could not be loaded. Is the connection there?`);
-  }
-  if (!response.ok) throw new Error(`${address} could not be loaded (${response.status}).`);
-  return response.arrayBuffer();
+  const response = await fetch(address).catch(() => undefined);
+  if (response?.ok) return response.arrayBuffer();
+  const why = response ? ` (${response.status})` : ". Is the connection there?";
+  throw new Error(`${address} could not be loaded${why}`);
 }
 
 const hex = (buffer) => [...new Uint8Array(buffer)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
