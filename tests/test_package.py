@@ -36,6 +36,7 @@ LATE = {
     ("learned", "store"),  # copy.save, and copies of a copy
     ("learned", "report"),  # what a notebook shows of a copy
     ("learned", "plots"),  # copy.report
+    ("lite", "export.litert"),  # the file of a copy that has none yet
 }
 CORE = "errors sampling vectorize sources task model decoding training evaluation learned store learn".split()
 

@@ -69,12 +69,12 @@ def test_neighbours_are_built_alike_more_often_than_by_tfidf_and_near_duplicates
 
 def test_a_sketch_counts_the_pieces_of_a_text():
     tokens = to_tokens([b"", b"ab", b"abab", b"xyz"])
-    found = sketch(tokens, 384)
-    assert found.shape == (4, 384) and np.linalg.norm(found, axis=1) == pytest.approx(np.ones(4))
+    found = sketch(tokens, 448)
+    assert found.shape == (4, 448) and np.linalg.norm(found, axis=1) == pytest.approx(np.ones(4))
     # BOS and EOS are pieces, too: `ab` has 3 of 2 bytes, 2 of 3 and 1 of 4.
     assert np.count_nonzero(found, axis=1).tolist() == [1, 6, 11, 9]
     assert found[1] @ found[2] > 0.3 > found[1] @ found[3]
-    assert np.array_equal(sketch(to_tokens([b"ab"]), 384)[0], found[1])  # padding does not count
+    assert np.array_equal(sketch(to_tokens([b"ab"]), 448)[0], found[1])  # padding does not count
 
 
 @pytest.mark.slow
