@@ -460,7 +460,7 @@ def test_at_an_address_without_the_last_slash_it_says_so(page, site):
     with served(site, redirects=False) as address:
         page.goto(address[:-1])
         line = state(page, "could not be loaded")
-        assert address.replace(f"{site.name}/", "page.js") in line and f"/{site.name}/" in line
+        assert line.startswith(address.replace(f"{site.name}/", "")) and line.endswith(f"try /{site.name}/")
 
 
 def test_a_script_that_is_missing_is_named(page, address):
