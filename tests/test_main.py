@@ -125,7 +125,7 @@ def test_interruption_exits_with_130(capsys, monkeypatch):
 
 
 def test_interruption_of_what_keeps_nothing_promises_nothing(capsys, monkeypatch):
-    monkeypatch.setattr("urlseq.store.load", interrupted)
+    monkeypatch.setattr("urlseq.lite.load_lite", interrupted)
     code, _, error = run(capsys, "call", "urlparse", "a")
     assert code == 130 and "Interrupted." in error and "goes on" not in error
 
@@ -169,7 +169,7 @@ def test_copy_knows_the_gallerys_inputs_and_inverses(capsys, monkeypatch, tmp_pa
     assert other == Task(str.upper, None, max_input_bytes=128)
     assert untuned == {"folder": Path("runs/str.upper"), "minutes": 2, "examples": None, "until": 0.99, "seed": 0}
     assert unescape == Task(inverse=html.escape)  # the entry's limit is for what is escaped
-    assert own == Task(html.escape, tmp_path / "inputs.txt") and "batch_size" not in also_untuned
+    assert own == Task(html.escape, str(tmp_path / "inputs.txt")) and "batch_size" not in also_untuned
 
 
 def test_the_progress_of_copy_is_no_result(capsys, monkeypatch, tmp_path):

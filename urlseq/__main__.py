@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     commands = main_parser.add_subparsers(title="commands", metavar="{copy,call,evaluate,export,serve}")
     copy = add(commands, "copy", copy_command, "learn to copy a function, or what pairs show")
     copy.add_argument("function", nargs="?", help="its dotted name, such as html.escape")
-    copy.add_argument("--inputs", type=Path, help="a file of inputs: text, one a line, .csv, .tsv, .jsonl or parquet; "
+    copy.add_argument("--inputs", help="a regular expression, or a file of inputs: text, .csv, .tsv, .jsonl or parquet; "
                       "or a folder of parquet files (default: those of the gallery, or URLs)")  # fmt: skip
     copy.add_argument("--pairs", type=Path, help="learn from pairs instead: a .csv, .tsv, .jsonl or parquet file")
     copy.add_argument("--inverse", action="store_true", help="learn the function's inverse, of its values for inputs")
