@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,14 +13,18 @@ from conftest import card, quoting_model
 
 from urlseq import load
 from urlseq.cards import folder_of
+from urlseq.export import encoding_of
+from urlseq.export.browser import write_tensorflowjs
 from urlseq.export.litert import add_litert
 from urlseq.export.saved_model import write_saved_model
+from urlseq.graph import Graph
 from urlseq.learned import LearnedCopy
 from urlseq.samplers import urls
 from urlseq.sources import registry_urls
 
 pytestmark = pytest.mark.slow
 PORTS = Path(__file__).parent.parent / "ports"
+WEB = PORTS.parent / "web"
 FORMS = {"cpp": "saved_model", "java": "saved_model", "java_litert": "litert"}  # what each answers by
 MISSING = 3  # what `run` ends with where it needs something to be installed first
 # All lengths of UTF-8, and what looks like JSON, an escape or another line.
@@ -164,6 +170,24 @@ def test_what_can_t_be_loaded_is_said_in_a_line(port, tmp_path):
 def test_what_is_missing_is_said_in_a_line(name, variable, problem):
     done = subprocess.run([PORTS / name / "run"], env=os.environ | {variable: "/none"}, capture_output=True, text=True)
     assert done.returncode == MISSING and problem in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_the_example_for_node_answers_as_python_does(tmp_path):
+    if shutil.which("node") is None or not (WEB / "node_modules").is_dir():
+        pytest.skip("Node, or what npm ci brings, is missing: bash setup_colab.sh --export")
+    copy = load("dates_in_hex")
+    write_tensorflowjs(Graph(copy.model, copy.max_answer_bytes), tmp_path / "tensorflowjs", "float32")
+    (tmp_path / "manifest.json").write_text(json.dumps({"encoding": encoding_of(copy)}))
+    [program] = re.findall("```js\n(.*?)```", (PORTS.parent / "docs" / "ports.md").read_text(), re.DOTALL)
+    for text in [*copy.card["examples"]][:2]:
+        command = ["node", "--input-type=module", "-", tmp_path, text]
+        done = subprocess.run(command, cwd=WEB, input=program, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        [prediction] = copy.predict_all([text])
+        assert json.loads(done.stdout) == {
+            "value": prediction.value,
+            "confidence": pytest.approx(prediction.confidence, abs=1e-3),
+        }
 
 
 def test_the_programs_are_short():
