@@ -19,6 +19,7 @@ NAMES = [
     "page",
     "export_sizes",
     "serving",
+    "service",
     "spark_ml",
     "search",
     "spark",

@@ -142,7 +142,7 @@ def test_vectors_are_the_copy_s(client, copy):
         (400, PREDICT, '{"inputs": [{"b64": ["a"]}]}', "inputs[0]"),
         (400, PREDICT, '{"instances": ["a"], "signature_name": "tokens"}', "no signature 'tokens'"),
         (400, PREDICT, '{"instances": ["a"], "signature_name": ["a"]}', "no signature"),
-        (400, PREDICT, json.dumps({"instances": ["a"] * (service.MOST_TEXTS + 1)}), "at most 4,096 texts"),
+        (400, PREDICT, json.dumps({"instances": ["a"] * (service.MOST_TEXTS + 1)}), "at most 1,024 texts"),
         (413, PREDICT, " " * (service.MOST_BYTES + 1), "1,048,576 bytes"),
         (404, "/v1/models/other:predict", '{"instances": []}', "no model 'other'; there are urlparse"),
         (404, "/v1/models/urlparse/versions/3:predict", '{"instances": []}', "no version 3"),

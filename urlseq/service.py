@@ -29,7 +29,7 @@ from urlseq.errors import BadModel, InvalidInput, InvalidSetting, UrlseqError
 from urlseq.lite import load_lite
 
 MOST_BYTES = 2**20  # of a request
-MOST_TEXTS = 4096
+MOST_TEXTS = 1024  # the vectors of so many are ten megabytes of JSON
 BATCH = 8  # texts that a thread answers before it is the turn of another request
 SECONDS = 30.0  # for a request to come, to be answered, and its answer to be taken: as many for each
 WATCH_SECONDS = 2.0
