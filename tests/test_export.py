@@ -36,8 +36,15 @@ def dates():
 
 
 @pytest.fixture(scope="module")
-def exported(dates, tmp_path_factory):
-    return export(dates, tmp_path_factory.mktemp("export") / "dates", count=200)
+def exported(tmp_path_factory):
+    """What the command exports."""
+    folder = tmp_path_factory.mktemp("export")
+    command = [sys.executable, "-m", "urlseq", "export", "dates_in_hex", "--folder", str(folder)]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr[-2000:]
+    told = json.loads(process.stdout)
+    assert told["folder"] == str(folder / "dates_in_hex") and told["checked"]["inputs"] == 200
+    return folder / "dates_in_hex"
 
 
 def test_every_form_is_there_with_its_hash_and_was_checked(exported):
@@ -173,18 +180,22 @@ def test_a_broken_form_is_found_and_the_old_export_stays(exported, dates, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["dates"]
 
 
-def test_an_old_export_is_replaced_and_other_folders_are_not_touched(exported, dates, tmp_path):
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    (folder / "thesis.txt").write_text("precious")
+def test_other_folders_are_not_touched(dates, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(ValueError, match="holds files that are no export"):
-        export(dates, folder)
-    assert (folder / "thesis.txt").read_text() == "precious"
-    shutil.rmtree(folder)
-    shutil.copytree(exported, folder)
+        export(dates, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_an_old_export_is_replaced_and_without_the_page_not_all_is_checked(exported, dates, tmp_path, monkeypatch):
+    """The folder is missing in an installed wheel."""
+    folder = shutil.copytree(exported, tmp_path / "mine")
     (folder / "left_over").touch()
-    export(dates, folder, count=3, precision="float32")
-    assert json.loads((folder / "manifest.json").read_text())["checked"]["inputs"] == 3
+    monkeypatch.setattr(urlseq.export.browser, "WEB", tmp_path / "web")
+    with pytest.warns(UserWarning, match="not checked.*a checkout of this project"):
+        export(dates, folder, count=3, precision="float32")
+    checked = json.loads((folder / "manifest.json").read_text())["checked"]
+    assert checked["inputs"] == 3 and not checked["tensorflowjs"]
     assert not (folder / "left_over").exists()
 
 
@@ -204,24 +215,6 @@ def test_where_a_signature_is_too_short_for_an_answer_a_longer_one_gives_it(date
     path.write_bytes(convert(dates, graph, lengths[0].functions(graph) | lengths[1].functions(graph)))
     ((answer, _, ended),) = litert_web_answers(path, lengths, ["Wednesday, 9 September 7ce, 7:05"])
     assert answer == '"1998-09-09T07:05"' and ended
-
-
-def test_without_the_pages_folder_tensorflowjs_is_not_checked_and_a_hint_is_given(dates, tmp_path, monkeypatch):
-    """As in an installed wheel."""
-    monkeypatch.setattr(urlseq.export.browser, "WEB", tmp_path / "web")
-    with pytest.warns(UserWarning, match="not checked.*a checkout of this project"):
-        folder = export(dates, tmp_path / "dates", count=3)
-    assert not json.loads((folder / "manifest.json").read_text())["checked"]["tensorflowjs"]
-
-
-def test_the_command_exports(tmp_path):
-    inputs = tmp_path / "inputs.txt"
-    inputs.write_text("Wednesday, 9 September 7ce, 7:05\n")
-    process = subprocess.run([sys.executable, "-m", "urlseq", "export", "dates_in_hex", "--folder", str(tmp_path),
-                              "--inputs", str(inputs)], capture_output=True, text=True)  # fmt: skip
-    assert process.returncode == 0, process.stderr[-2000:]
-    assert json.loads(process.stdout)["checked"]["inputs"] == 1
-    assert (tmp_path / "dates_in_hex" / "manifest.json").is_file()
 
 
 def test_the_converter_leaves_no_module_behind_that_is_none(monkeypatch):

@@ -110,6 +110,7 @@ def test_an_inverse_is_certified_by_the_function():
     known, nonsense = lite.predict(["Wednesday, 9 September 7ce, 7:05", "Monday, 9 September 7ce, 7:05"])
     assert known.trusted and known.value == "1998-09-09T07:05"
     assert not nonsense.trusted and nonsense.reason == "the function does not certify it"
+    assert lite(["Monday, 9 September 7ce, 7:05", "Wednesday, 9 September 7ce, 7:05"]) == [None, "1998-09-09T07:05"]
 
 
 def test_threads_answer_side_by_side(lite):

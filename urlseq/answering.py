@@ -122,13 +122,15 @@ class BaseCopy:
 
     @one_or_many
     def __call__(self, inputs: str | Sequence[str], fallback: bool = False):
-        """The value for an input, or a list of values for a list of inputs.
+        """The value for an input, or a list of values for a list of inputs; None where an inverse's is not certified.
 
         Raises InvalidInput on an input that is too long, holds NUL or half a surrogate pair. With `fallback` the
         real function answers these, and each one whose answer is not trusted.
         """
         if not fallback:
-            return [prediction.value for prediction in self.predict(inputs)]
+            certified = isinstance(self.function, Inverse)
+            return [prediction.value if prediction.trusted or not certified else None
+                    for prediction in self.predict(inputs)]  # fmt: skip
         function = self.real_function()
         return [
             prediction.value if prediction.trusted else json.loads(answers(function, [text])[0])
