@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urlseq import functions
-from urlseq.__main__ import function_named
 from urlseq.errors import NoFunction, UnfitFunction, WrongType
 from urlseq.functions import (
     Inverse,
@@ -27,6 +26,7 @@ from urlseq.functions import (
     changed_answer,
     check_callable,
     from_json,
+    function_named,
     name_of,
     to_json,
 )

@@ -6,8 +6,7 @@ import random
 import pytest
 
 from urlseq import gallery
-from urlseq.__main__ import function_named
-from urlseq.functions import name_of
+from urlseq.functions import function_named, name_of
 from urlseq.gallery import GALLERY, known_functions
 from urlseq.task import Training
 

@@ -11,7 +11,6 @@ import io
 import itertools
 import json
 import os
-import pkgutil
 import sys
 import time
 import warnings
@@ -37,7 +36,7 @@ SHOWN = [
 def main(words: list[str] | None = None) -> int:
     arguments = parser().parse_args(words)
     try:
-        if not arguments.light:
+        if arguments.command not in (call_command, serve_command):
             load_frameworks()
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: print(f"urlseq: {message}", file=sys.stderr)
@@ -71,11 +70,11 @@ def parser() -> argparse.ArgumentParser:
         "urllib.parse.urlparse, measures the copy on real URLs that it never saw, and keeps it.",
     )
     add_training(main_parser)
-    main_parser.set_defaults(command=main_job, light=False)
+    main_parser.set_defaults(command=main_job)
     commands = main_parser.add_subparsers(title="commands", metavar="{copy,call,evaluate,export,serve}")
     copy = add(commands, "copy", copy_command, "learn to copy a function, or what pairs show")
     copy.add_argument("function", nargs="?", help="its dotted name, such as html.escape")
-    copy.add_argument("--inputs", help="a regular expression, or a file of inputs: text, .csv, .tsv, .jsonl or parquet; "
+    copy.add_argument("--inputs", help="a regular expression, or a file of inputs: text, .csv, .tsv, .jsonl, parquet; "
                       "or a folder of parquet files (default: those of the gallery, or URLs)")  # fmt: skip
     copy.add_argument("--pairs", type=Path, help="learn from pairs instead: a .csv, .tsv, .jsonl or parquet file")
     copy.add_argument("--inverse", action="store_true", help="learn the function's inverse, of its values for inputs")
@@ -84,7 +83,6 @@ def parser() -> argparse.ArgumentParser:
     call = add(commands, "call", call_command, summary)
     call.add_argument("copy", help=NAMES_A_COPY)
     call.add_argument("text", nargs="*")
-    call.set_defaults(light=True)
     evaluate = add(commands, "evaluate", evaluate_command, "compare a copy with its function on the inputs of a file")
     evaluate.add_argument("copy", help=NAMES_A_COPY)
     evaluate.add_argument("file", type=Path, help="inputs, as `copy` takes them; or pairs, for a copy of pairs")
@@ -109,7 +107,6 @@ def add_export_and_serve(commands: Any) -> None:
     serve = add(commands, "serve", serve_command, "answer over HTTP, by TensorFlow Serving's REST protocol")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen at (%(default)s)")
     serve.add_argument("--port", type=int, default=8501, help="(%(default)s)")
-    serve.set_defaults(light=True)
     for command in (export, serve):
         command.add_argument("copy", nargs="+", help=NAMES_A_COPY)
 
@@ -127,22 +124,6 @@ def add_training(to: argparse.ArgumentParser) -> None:
     to.add_argument("--until", type=float, help="or until this share of answers is exact, such as 0.999")
     to.add_argument("--max-input-bytes", type=int, help="the longest input (128, or as in the gallery)")
     to.add_argument("--seed", type=int, default=0, help="for everything random (%(default)s)")
-
-
-def function_named(name: str) -> Callable:
-    """The function with this dotted name: `hex`, `html.escape`, `urllib.parse.urlparse`, ... Raises NoFunction."""
-    for path in (name, f"builtins.{name}"):
-        try:
-            found = pkgutil.resolve_name(path)
-        except ModuleNotFoundError as error:
-            if not f"{path}.".startswith(f"{error.name}."):  # the module is there, and lacks another
-                raise
-        except (ValueError, AttributeError):
-            continue
-        else:
-            if callable(found):
-                return found
-    raise NoFunction(f"There is no function named {name!r}. Give a dotted name, such as html.escape.")
 
 
 def main_job(arguments: argparse.Namespace) -> None:
@@ -212,7 +193,7 @@ def copy_command(arguments: argparse.Namespace) -> None:
 
 def task_and_settings(arguments: argparse.Namespace) -> tuple[Any, dict]:
     """The task that the arguments of `copy` mean, and the gallery's settings for it, where it has any."""
-    from urlseq.functions import name_of
+    from urlseq.functions import function_named, name_of
     from urlseq.gallery import GALLERY
     from urlseq.task import Task
 
@@ -263,6 +244,7 @@ def copy_to_call(name: str):
 def evaluate_command(arguments: argparse.Namespace) -> None:
     from urlseq import load
     from urlseq.encoding import invalid_reason
+    from urlseq.functions import function_named
     from urlseq.pairs import pairs_of
     from urlseq.sources import read_inputs
 

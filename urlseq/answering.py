@@ -104,8 +104,9 @@ class BaseCopy:
         """`card` is what is known of the copy, plain JSON; `function` is the real one, where that is known."""
         self.card, task = card, card["task"]
         self.is_inverse, self.max_input_bytes = task["inverse"], task["max_input_bytes"]
-        plain = function is None or isinstance(function, Inverse) or not self.is_inverse
-        self.function = function if plain else Inverse(function)
+        self.function = function
+        if self.is_inverse and function and not isinstance(function, Inverse):
+            self.function = Inverse(function)
         self.name = f"inverse of {task['function']}" if self.is_inverse else task["function"]
         self.max_answer_bytes = 2 * card["longest_answer"]  # an answer that has not ended by then is given up
         self.reverse_output = task["reverse_output"]

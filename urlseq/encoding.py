@@ -131,5 +131,5 @@ def sketch(tokens: np.ndarray, width: int) -> np.ndarray:
         hashes, inside = piece_hashes(marked, size), marked[:, size - 1 :] != PADDING
         signs = np.where(hashes < 2**31, 1.0, -1.0)[inside]
         counts += np.bincount((rows + hashes % width)[inside], signs, len(counts))
-    counts = counts.reshape(len(tokens), width)
-    return (counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    vectors = counts.reshape(len(tokens), width)
+    return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).astype(np.float32)

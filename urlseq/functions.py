@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import pickle
+import pkgutil
 import random
 import subprocess
 import sys
@@ -40,6 +41,22 @@ def name_of(function: Function) -> str:
     module = getattr(function, "__module__", None) or getattr(type(function), "__module__", "")
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return name if module in ("builtins", "__main__", "") else f"{module}.{name}"
+
+
+def function_named(name: str) -> Callable:
+    """The function with this dotted name: `hex`, `html.escape`, `urllib.parse.urlparse`, ... Raises NoFunction."""
+    for path in (name, f"builtins.{name}"):
+        try:
+            found = pkgutil.resolve_name(path)
+        except ModuleNotFoundError as error:
+            if not f"{path}.".startswith(f"{error.name}."):  # the module is there, and lacks another
+                raise
+        except (ValueError, AttributeError):
+            continue
+        else:
+            if callable(found):
+                return found
+    raise NoFunction(f"There is no function named {name!r}. Give a dotted name, such as html.escape.")
 
 
 def check_callable(function: Any) -> None:

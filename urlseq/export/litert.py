@@ -96,8 +96,8 @@ def compact(model: bytes) -> bytes:
     packed: dict[int, tuple | None] = {}  # by buffer: the subgraphs share them
     for subgraph in parsed.subgraphs:
         for operator in subgraph.operators:
-            tensor = subgraph.tensors[operator.inputs[0]] if len(operator.inputs) else None
-            if codes[operator.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE and tensor.shape is not None:
+            if codes[operator.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE:
+                tensor = subgraph.tensors[operator.inputs[0]]
                 if tensor.buffer not in packed:
                     packed[tensor.buffer] = pack(parsed.buffers[tensor.buffer], tensor.shape)
                 if packed[tensor.buffer] is not None:
