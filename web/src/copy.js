@@ -87,11 +87,12 @@ export function signatureFor(signatures, tokens, first = 0) {
   return signatures.slice(first).find(({ length }) => length >= tokens);
 }
 
-/** Why not to trust an answer; an empty text for a trusted one. `certify` is the function that an inverse undoes. */
-export function untrustedReason(text, record, manifest, certify) {
+/** Why not to trust an answer; an empty text for a trusted one. `inverts` is the function that an inverse undoes. */
+export function untrustedReason(text, record, manifest, inverts) {
   const value = valueOf(record.text);
-  if (certify) {
-    return value !== undefined && certify(value, text) ? "" : "the function does not lead back from it to the text";
+  if (inverts) {
+    const back = inverts(value);
+    return back === text ? "" : `the function makes ${back === undefined ? "nothing" : `“${back}”`} of this answer, not your text`;
   }
   const seen = new Set(manifest.bytes_seen);
   if (new TextEncoder().encode(text).some((byte) => !seen.has(byte))) return "the text holds bytes it never learned";

@@ -1,5 +1,5 @@
 // What the page knows of each function: its name, examples, the names of its answer's parts, the function itself in
-// JavaScript (`real`), and, for an inverse, the function that is inverted, which certifies answers.
+// JavaScript (`real`), or, for an inverse, the function that is inverted (`inverts`), which certifies answers.
 
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS = [
@@ -111,7 +111,7 @@ export const FUNCTIONS = {
   dates_in_hex: {
     title: "dates in hexadecimal",
     description: "reads dates written in hexadecimal, where 7ce is the year 1998; nobody wrote this parser",
-    certify: (value, text) => typeof value === "string" && myDateFormat(value) === text,
+    inverts: (value) => (typeof value === "string" ? myDateFormat(value) : undefined),
     examples: ["Wednesday, 9 September 7ce, 7:05", "Sunday, 14 July 7b1, 14:11", "Friday, 1 January 76c, 0:00", "Monday, 9 September 7ce, 7:05"],
     notes: { "Monday, 9 September 7ce, 7:05": "a wrong weekday" },
   },

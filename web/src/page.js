@@ -118,7 +118,7 @@ function celebrate(found, reason, link) {
   const item = document.createElement("li");
   const copied = document.createElement("span");
   const trust = reason ? `It was not trusted: ${reason}.` : "And it was trusted, which is rare!";
-  item.append(`🎉 Found one! ${found} ${trust} `, button("Copy this", () => toClipboard(`${found} ${link}`, copied)), " ", copied);
+  item.append(`★ Found one! ${found} ${trust} `, button("Copy this", () => toClipboard(`${found} ${link}`, copied)), " ", copied);
   $("finds").prepend(item);
 }
 

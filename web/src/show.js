@@ -28,16 +28,15 @@ export function fail(message) {
 /** Shows an answer; `expected` is the JSON text that the real function returns, or undefined. */
 export function show(answer, expected) {
   const { name, text } = answer.question;
-  const { certify, parts } = entryOf(name);
+  const { inverts, parts } = entryOf(name);
   const details = `confidence ${answer.confidence.toFixed(3)} · ${time(answer.milliseconds)} · ${answer.engine}`;
   if (answer.reason) say("untrusted", `${answer.reason} · ${details}`, "? not trusted:");
-  else say("trusted", details, certify ? "✓ certified" : "✓ trusted");
+  else say("trusted", details, inverts ? "✓ certified" : "✓ trusted");
   const right = answer.text === expected;
+  const real = answer.manifest.function;
   $("truth").hidden = expected === undefined;
   $("truth").className = right ? "trusted" : "error";
-  $("truth").textContent = right
-    ? `= exactly what ${answer.manifest.function} returns in Python`
-    : `≠ ${answer.manifest.function} returns in Python: ${expected}`;
+  $("truth").textContent = right ? `= exactly what ${real} returns in Python` : `≠ ${real} returns in Python: ${expected}`;
   const value = valueOf(answer.text);
   shown = { ...answer, inputCharacters: characterSpans(new TextEncoder().encode(text)) };
   chosen = -1;

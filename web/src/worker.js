@@ -71,7 +71,7 @@ async function answer({ question, manifest, label, predict, attend }) {
     text: json.text,
     characters: characterSpans(json.bytes),
     confidence,
-    reason: untrustedReason(text, { text: json.text, confidence, ended }, manifest, entryOf(name).certify),
+    reason: untrustedReason(text, { text: json.text, confidence, ended }, manifest, entryOf(name).inverts),
     attention: attentionOf(record),
     milliseconds,
     engine: label,

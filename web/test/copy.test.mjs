@@ -66,8 +66,9 @@ test("each kind of untrusted answer has its reason", () => {
   assert.match(untrustedReason("a", { ...record, ended: false }, manifest), /no end/);
   assert.match(untrustedReason("a", { ...record, confidence: 0.5 }, manifest), /below 0.900/);
   assert.match(untrustedReason("a", { ...record, text: '"a' }, manifest), /no JSON/);
-  assert.equal(untrustedReason("x", record, manifest, (value) => value === "a"), "");
-  assert.match(untrustedReason("x", record, manifest, () => false), /lead back/);
+  assert.equal(untrustedReason("x", record, manifest, (value) => (value === "a" ? "x" : undefined)), "");
+  assert.match(untrustedReason("x", record, manifest, () => "y"), /makes “y” of this answer/);
+  assert.match(untrustedReason("x", record, manifest, () => undefined), /makes nothing of/);
 });
 
 test("the smallest signature that fits is taken", () => {
