@@ -63,7 +63,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="on the loopback interface (default: any that is free)")
     arguments = parser.parse_args()
     start = time.perf_counter()
-    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+    # As TensorFlow Serving, it takes requests of any size; how large an answer may be is for the client to say.
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)])
     service = Service(arguments.folder)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
     port = server.add_insecure_port(f"127.0.0.1:{arguments.port}")

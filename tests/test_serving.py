@@ -46,25 +46,42 @@ def folder(parser, tmp_path_factory):
 
 @contextlib.contextmanager
 def served(folder: Path):
-    """A client of a server in a process of its own."""
+    """The address of a server in a process of its own, and a client of it."""
     command = [sys.executable, "-m", "benchmarks.server", str(folder)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             address = re.search(r"at (127.0.0.1:\d+)", process.stdout.readline())[1]
             with grpc.insecure_channel(address) as channel:
-                yield prediction.PredictionServiceStub(channel)
+                yield address, prediction.PredictionServiceStub(channel)
         finally:
             process.terminate()
 
 
 @pytest.fixture(scope="module")
-def client(folder):
-    with served(folder) as stub:
-        yield stub
+def server(folder):
+    with served(folder) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return server[1]
 
 
 def arrays(response) -> dict[str, np.ndarray]:
     return {name: tf.make_ndarray(proto) for name, proto in response.outputs.items()}
+
+
+@pytest.mark.slow
+def test_an_answer_of_more_than_4_mb_needs_an_option_of_the_client(server):
+    address, client = server
+    asked = serving.request("urlparse", [""] * 2100, "embedding")
+    with pytest.raises(grpc.RpcError) as refused:
+        client.Predict(asked, 60)
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    with grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)]) as channel:
+        found = arrays(prediction.PredictionServiceStub(channel).Predict(asked, 60))
+    assert found["embedding"].nbytes > 2**22 and len(found["embedding"]) == 2100
 
 
 @pytest.mark.slow
