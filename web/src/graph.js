@@ -10,20 +10,28 @@ const flag = (attribute) => Boolean(attribute?.b);
 const scalar = (tensor) => tensor.dataSync()[0];
 const list = (tensor) => [...tensor.dataSync()];
 
-const elementwise = {
-  AddV2: tf.add, Sub: tf.sub, Mul: tf.mul, Minimum: tf.minimum, FloorMod: tf.mod, Pow: tf.pow, Equal: tf.equal,
-  NotEqual: tf.notEqual, Less: tf.less, SelectV2: tf.where, Neg: tf.neg, Sigmoid: tf.sigmoid, Tanh: tf.tanh,
-  Relu: tf.relu, Cos: tf.cos, Sin: tf.sin, Softmax: tf.softmax, Identity: (x) => x,
+// The library's kernels that an operation is, without what the library's own functions check around them.
+const run = (kernel, inputs, attributes) => tf.engine().runKernel(kernel, inputs, attributes);
+const unary = { Neg: "Neg", Sigmoid: "Sigmoid", Tanh: "Tanh", Relu: "Relu", Cos: "Cos", Sin: "Sin" };
+const binary = {
+  AddV2: "Add", Sub: "Sub", Mul: "Multiply", Minimum: "Minimum", Pow: "Pow", FloorMod: "Mod", Equal: "Equal",
+  NotEqual: "NotEqual", Less: "Less",
 };
 const reductions = { Sum: tf.sum, Max: tf.max, Min: tf.min, Mean: tf.mean, Prod: tf.prod };
+const product = (a, b, transposeA, transposeB) =>
+  run("BatchMatMul", { a, b }, { transposeA: flag(transposeA), transposeB: flag(transposeB) });
 
 /** What an operation does: its input tensors and its attributes to its output, or to a list of them. */
 const OPERATIONS = {
-  ...map(elementwise, (operation) => (inputs) => operation(...inputs)),
+  ...map(unary, (kernel) => ([x]) => run(kernel, { x })),
+  ...map(binary, (kernel) => ([a, b]) => run(kernel, { a, b })),
   ...map(reductions, (operation) => ([x, axes], { keep_dims }) => operation(x, list(axes), flag(keep_dims))),
-  MatMul: ([x, y], { transpose_a, transpose_b }) => tf.matMul(x, y, flag(transpose_a), flag(transpose_b)),
-  _FusedMatMul: ([x, y, bias], { transpose_a, transpose_b }) => tf.add(tf.matMul(x, y, flag(transpose_a), flag(transpose_b)), bias),
-  BatchMatMulV2: ([x, y], { adj_x, adj_y }) => tf.matMul(x, y, flag(adj_x), flag(adj_y)),
+  MatMul: ([a, b], { transpose_a, transpose_b }) => product(a, b, transpose_a, transpose_b),
+  _FusedMatMul: ([a, b, bias], { transpose_a, transpose_b }) => tf.add(product(a, b, transpose_a, transpose_b), bias),
+  BatchMatMulV2: ([a, b], { adj_x, adj_y }) => product(a, b, adj_x, adj_y),
+  Softmax: ([logits]) => run("Softmax", { logits }, { dim: logits.rank - 1 }),
+  SelectV2: (inputs) => tf.where(...inputs),
+  Identity: ([x]) => x,
   Shape: ([x]) => tf.tensor1d(x.shape, "int32"),
   Reshape: ([x, shape]) => tf.reshape(x, list(shape)),
   ExpandDims: ([x, axis]) => tf.expandDims(x, scalar(axis)),

@@ -49,7 +49,7 @@ export function show(answer, expected) {
     span.dataset.index = index;
     return span;
   }));
-  if (answer.attention) draw();
+  setTimeout(draw); // when the answer is there to be seen
 }
 
 /** Shows the attention weights of the answer that is shown. */
@@ -96,6 +96,7 @@ function cell(text) {
 const heat = () => getComputedStyle(document.documentElement).getPropertyValue("--heat");
 
 function draw() {
+  if (!shown?.attention) return;
   const { attention: { rows: weights, width }, inputCharacters, characters } = shown;
   const columns = (inputCharacters.at(-1)?.end ?? 0) + 1; // with EOS
   const rows = (characters.at(-1)?.end ?? 0) + 1;
