@@ -38,7 +38,9 @@ LATE = {
     ("learned", "plots"),  # copy.report
     ("lite", "export.litert"),  # the file of a copy that has none yet
 }
-CORE = "errors sampling vectorize sources task model decoding training evaluation learned store learn".split()
+CORE = """
+    errors encoding sampling vectorize sources task cards answering model decoding training evaluation learned store learn
+""".split()
 
 
 def run(code: str) -> str:
@@ -192,9 +194,9 @@ def test_code_lines_are_counted():
 @pytest.mark.parametrize(
     ("what", "count", "most"),
     [
-        ("lines", sum(map(lines, FILES)), 5950),
-        ("lines of code", sum(code_lines(path.read_text()) for path in FILES), 4020),
-        ("lines of the core", sum(lines(PACKAGE / f"{name}.py") for name in CORE), 2190),
+        ("lines", sum(map(lines, FILES)), 6670),
+        ("lines of code", sum(code_lines(path.read_text()) for path in FILES), 4520),
+        ("lines of the core", sum(lines(PACKAGE / f"{name}.py") for name in CORE), 2340),
         ("lines of the longest module", max(map(lines, FILES)), 300),
     ],
 )

@@ -16,7 +16,7 @@ from urlseq.errors import MissingPackage
 from urlseq.functions import Function
 
 # Rows that are computed at once: of more, each waits longer for the longest, and none gets quicker.
-BATCH = 32
+BATCH = 16
 LOADING = threading.Lock()
 
 
