@@ -39,7 +39,8 @@ LATE = {
     ("lite", "export.litert"),  # the file of a copy that has none yet
 }
 CORE = """
-    errors encoding sampling vectorize sources task cards answering model decoding training evaluation learned store learn
+    errors encoding sampling vectorize sources task cards answering model decoding training evaluation learned store
+    learn
 """.split()
 
 
