@@ -236,6 +236,13 @@ def test_the_functions_in_javascript_are_pythons():
     assert 1000 < sum("error" in json_text for json_text in found["urlparse"]) < len(inputs) - 1000
 
 
+def test_the_figures_of_real_urls_are_those_that_were_measured():
+    rows = json.loads((ROOT / "benchmarks" / "results" / "accuracy.json").read_text())["result"]
+    row = next(row for row in rows if row["list"] == "the six lists" and row["bytes at most"] == 1024)
+    figures = f"Of {row['count']:,} real URLs that training never saw, it took {row['exact']:,} apart"
+    assert figures in (WEB / "src" / "functions.js").read_text()
+
+
 def test_the_faster_engine_is_used_and_the_user_may_choose(page, address):
     page.goto(address)
     state(page, "TensorFlow.js")

@@ -25,6 +25,7 @@ function workerOf(kind) {
 /** Asks the newest question; from now on, answers to earlier ones are dropped. Without a text, for the manifest alone. */
 function ask(text = $("text").value) {
   page.number += 1;
+  $("linked").textContent = "";
   showCount();
   workerOf(engine()).postMessage({ number: page.number, name: page.name, text });
 }
