@@ -9,7 +9,7 @@ import { entryOf } from "./functions.js";
 
 const base = new URL("./", self.location.href).href;
 const copies = new Map(); // name of a copy: a promise of its manifest and its model
-const waiting = []; // questions whose copy is loaded
+const waiting = []; // what is to be done for questions whose copy is loaded
 let newest;
 let starting;
 let busy = false;
@@ -23,27 +23,29 @@ self.onmessage = async ({ data: question }) => {
     if (question.text === null || refused) self.postMessage({ question, manifest, refused });
     else {
       const [label, loaded] = await Promise.all([start(), model]);
-      waiting.push({ question, manifest, label, ...loaded });
-      if (!busy) work();
+      later(question, () => answer(question, manifest, label, loaded));
     }
   } catch (error) {
     fail(question, error);
   }
 };
 
+function later(question, act) {
+  waiting.push({ question, act });
+  if (!busy) work();
+}
+
 async function work() {
   busy = true;
   while (waiting.length) {
-    const next = waiting.shift();
-    if (next.question !== newest && !next.question.trial) continue;
-    await answer(next).catch((error) => fail(next.question, error));
-    await pause();
+    const { question, act } = waiting.shift();
+    if (question !== newest && !question.trial) continue;
+    await act().catch((error) => fail(question, error));
+    // Messages that arrived meanwhile are handled only when this function yields to the event loop.
+    await new Promise((resolve) => setTimeout(resolve));
   }
   busy = false;
 }
-
-// Messages that arrived meanwhile are handled only when the worker yields to the event loop.
-const pause = () => new Promise((resolve) => setTimeout(resolve));
 
 const fail = (question, error) => self.postMessage({ error: error.message ?? String(error), question });
 
@@ -56,8 +58,8 @@ function start() {
   return starting;
 }
 
-/** Posts all that the page shows of an answer; attention later, where the engine takes longer for it. */
-async function answer({ question, manifest, label, predict, attend }) {
+/** Posts all that the page shows of an answer; attention when nobody types, where the engine takes longer for it. */
+async function answer(question, manifest, label, { predict, attend }) {
   const { name, text, trial } = question;
   const before = performance.now();
   const record = await predict(text);
@@ -76,8 +78,9 @@ async function answer({ question, manifest, label, predict, attend }) {
     milliseconds,
     engine: label,
   });
-  await pause();
-  if (attend && !trial && question === newest) self.postMessage({ question, attention: attentionOf(await attend(text)) });
+  if (!attend || trial) return;
+  const showAttention = async () => self.postMessage({ question, attention: attentionOf(await attend(text)) });
+  setTimeout(() => later(question, showAttention), 100);
 }
 
 function copyNamed(name) {
