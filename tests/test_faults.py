@@ -227,7 +227,7 @@ def put_in_place(folder: Path) -> None:
     new = cards.temporary_path(folder)
     new.mkdir()
     (new / "new").touch()
-    store.replace_folder(folder, new)
+    cards.replace_folder(folder, new)
 
 
 def test_whenever_an_export_is_killed_the_folder_is_the_old_one_or_the_new_one_or_absent(forks, tmp_path):
@@ -480,7 +480,7 @@ def test_an_answer_that_is_nearly_json_is_no_value(answer):
 
 def test_a_deeply_nested_answer_is_a_line_of_the_command_line(monkeypatch, capsys):
     nested = "[" * 600 + "]" * 600
-    monkeypatch.setattr(store, "load", lambda folder: saying(nested))
+    monkeypatch.setattr("urlseq.__main__.copy_to_call", lambda name: saying(nested))
     assert main(["call", "copy", "abc"]) == 0
     assert json.loads(capsys.readouterr().out)["text"] == nested
 
