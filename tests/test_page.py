@@ -411,7 +411,7 @@ def test_by_keyboard_attention_follows(page, address):
     page.focus("#json")
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-    assert "byte 4 of the answer" in page.inner_text("#attention")
+    until(page, lambda: "byte 4 of the answer" in page.inner_text("#attention"))
     assert page.locator("#json .chosen").inner_text() == "t"
 
 

@@ -56,6 +56,7 @@ export function show(answer, expected) {
 export function showAttention(attention) {
   shown.attention = attention;
   draw();
+  if (chosen >= 0) choose(chosen);
 }
 
 /** Shows the input again, a span for each character, coloured by the part of the URL that it belongs to. */
@@ -130,10 +131,11 @@ function label(place, characters, side, scale) {
 /** Marks one character of the answer, and tints each character of the input by its attention weight for that one. */
 function choose(index) {
   const { characters, inputCharacters, attention } = shown;
-  if (!characters.length || !attention) return;
+  if (!characters.length) return;
   chosen = Math.max(0, Math.min(characters.length - 1, index));
   const { character, start, end } = characters[chosen];
   [...$("json").children].forEach((span, position) => span.classList.toggle("chosen", position === chosen));
+  if (!attention) return; // it comes
   const largestWeight = (first, behind) => {
     let largest = 0;
     for (let row = start; row < end; row++) {
