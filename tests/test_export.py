@@ -51,6 +51,7 @@ def test_every_form_is_there_with_its_hash_and_was_checked(exported):
     manifest = json.loads((exported / "manifest.json").read_text())
     assert manifest["format"] == 4 and manifest["checked"]["inputs"] == 200
     assert len(manifest["examples"]) == 4 and set(manifest["examples"]) < set(load("dates_in_hex").examples)
+    assert manifest["expected"] == {text: load("dates_in_hex").card["examples"][text] for text in manifest["examples"]}
     assert manifest["function"] == "urlseq.gallery.my_date_format" and manifest["inverse"]
     assert (manifest["max_input_bytes"], manifest["max_answer_bytes"]) == (40, 36)
     assert manifest["litert"]["signatures"] == [{"length": 48, "max_answer_bytes": 36}]
