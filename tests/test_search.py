@@ -77,6 +77,10 @@ def test_a_sketch_counts_the_pieces_of_a_text():
     assert np.array_equal(sketch(to_tokens([b"ab"]), 448)[0], found[1])  # padding does not count
 
 
+def test_with_arrow_and_without_the_rows_are_the_same(urls):
+    assert np.array_equal(to_tokens([text.encode() for text in ["", "é", *urls]]), to_matrix(["", "é", *urls]))
+
+
 @pytest.mark.slow
 def test_an_index_finds_what_exact_search_finds(vectors, urls):
     index_of = pytest.importorskip("usearch.index")

@@ -50,9 +50,14 @@ def card_file(card: dict) -> bytes:
 
 
 def read(path: Path, kind: str = "weights") -> tuple[dict, bytes]:
-    """The card in a copy's folder, and its "weights", or its "litert" file. Raises BadModel where these are damaged."""
+    """The card in a copy's folder, and its "weights", or its "litert" file, b"" where the card names none.
+
+    Raises BadModel where these are damaged.
+    """
     with locked(path):  # no writer is in mid-change now
         card = read_card(path)
+        if kind not in card:
+            return card, b""
         name, digest = card["litert"] if kind == "litert" else (card["weights"], card["sha256"])
         file = path / Path(name).name
         data = file.read_bytes()

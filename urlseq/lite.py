@@ -10,7 +10,7 @@ import numpy as np
 import urlseq
 from urlseq import quiet
 from urlseq.answering import BaseCopy, Decoded
-from urlseq.cards import bad_model, folder_of, read, read_card
+from urlseq.cards import bad_model, folder_of, read
 from urlseq.encoding import batches_by_length, to_answers, to_tokens
 from urlseq.errors import MissingPackage
 from urlseq.functions import Function
@@ -28,8 +28,9 @@ def load_lite(folder: str | Path, function: Function | None = None) -> "LiteCopy
     """
     path = folder_of(folder)
     with bad_model(path):
-        if "litert" in read_card(path):
-            return LiteCopy(*read(path, "litert"), function)
+        card, model = read(path, "litert")
+        if model:
+            return LiteCopy(card, model, function)
     copy = urlseq.load(path, function)
     from urlseq.export.litert import litert_model
 

@@ -85,8 +85,7 @@ def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: s
     small.save(folder)
     add_litert(small, folder)
     answers = decode_all(small.decoder, inputs)
-    lite = load_lite(folder).decode(inputs)
-    check("LiteRT file", inputs, answers, zip(lite.answers, lite.confidence.tolist(), lite.ended.tolist(), strict=True))
+    check("LiteRT file", inputs, answers, records_of(load_lite(folder).decode(inputs)))
     path = folder / "litert" / "copy.tflite"
     lengths = write_litert_web(small, path)
     check("LiteRT file of the page", inputs, answers, litert_web_answers(path, lengths, inputs, reverse_output))
@@ -134,10 +133,14 @@ def encoding_of(copy: LearnedCopy) -> dict:
     return {"name": ENCODING, "reverse_output": copy.reverse_output, "texts": texts}
 
 
+def records_of(decoded: Decoded) -> Iterable[tuple[str, float, bool]]:
+    """(answer, confidence, ended) of each answer."""
+    return zip(decoded.answers, decoded.confidence.tolist(), decoded.ended.tolist(), strict=True)
+
+
 def check(form: str, inputs: Sequence[str], expected: Decoded, found: Iterable[tuple[str, float, bool]]) -> None:
     """Raises ExportError at the first input to which a form gives another answer, confidence or end than the copy."""
-    records = zip(expected.answers, expected.confidence.tolist(), expected.ended.tolist(), strict=True)
-    for text, ours, theirs in zip(inputs, records, found, strict=True):
+    for text, ours, theirs in zip(inputs, records_of(expected), found, strict=True):
         if ours[::2] != theirs[::2] or abs(ours[1] - theirs[1]) > 1e-3:
             says = f"(answer, confidence, ended) is {theirs} instead of {ours}"
             raise ExportError(f"The {form} differs from the copy on {text!r}: {says}. Please report that.")
