@@ -135,3 +135,9 @@ def write_archive(folder: str | Path, rows: int, parts: int = 8, seed: int = 0) 
         table = pa.Table.from_pylist(records[number * size : (number + 1) * size])
         pq.write_table(table, partition / f"part-{number:05}.parquet", compression="gzip", row_group_size=4096)
     return Path(folder)
+
+
+def process_memory(pid: int | str = "self", field: str = "VmRSS") -> float:
+    """The memory of a process, MB: what it has now or, by `VmHWM`, the most that it had. Linux only."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1e3

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import keep, machine, table
+from benchmarks.common import keep, machine, process_memory, table
 from urlseq.lite import load_lite
 from urlseq.sources import registry_urls
 
@@ -84,12 +84,6 @@ def service() -> Iterator[tuple[int, int]]:
             process.terminate()
 
 
-def resident(pid: int) -> int:
-    """The memory of a process, MB. Linux only."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return round(next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1e3)
-
-
 def processor_seconds(pid: int) -> float:
     """What a process has had of the processors' time so far. Linux only."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -105,7 +99,7 @@ def measured(pid: int, port: int, urls: list[str], clients: int) -> dict[str, fl
         "median_ms": round(float(np.median(milliseconds)), 2),
         "p99_ms": round(float(np.percentile(milliseconds, 99)), 2),
         "processor_ms_a_request": round(1e3 * (processor_seconds(pid) - before) / len(urls), 2),
-        "memory_mb": resident(pid),
+        "memory_mb": round(process_memory(pid)),
     }
 
 
@@ -146,7 +140,7 @@ def main(quick: bool = False, requests: int = 20_000) -> None:
     few = urls[: 200 if quick else 3000]
     result = {}
     with service() as (pid, port):
-        result["memory when ready, MB"] = resident(pid)
+        result["memory when ready, MB"] = round(process_memory(pid))
         result["answers that differ from the copy's"] = f"{differing(port, few)} of {len(few)}"
         result["clients"] = {clients: measured(pid, port, few, clients) for clients in CLIENTS}
         many = list(itertools.islice(itertools.cycle(urls), 1000 if quick else requests))

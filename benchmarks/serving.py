@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from benchmarks.common import keep, machine, table
+from benchmarks.common import keep, machine, process_memory, table
 from urlseq import load
 from urlseq.export.serving import add_version, request
 from urlseq.sources import registry_urls
@@ -34,12 +34,6 @@ def server(folder: Path) -> Iterator[tuple]:
                 yield prediction_service_pb2_grpc.PredictionServiceStub(channel), process.pid
         finally:
             process.terminate()
-
-
-def resident(pid: int) -> float:
-    """The memory of a process, MB. Linux only."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1e3
 
 
 def percentiles(call, batches: list[list[str]]) -> dict[str, float]:
@@ -66,12 +60,12 @@ def main(quick: bool = False) -> None:
         with server(version.parent) as (client, pid):
             calls = {"in the graph": lambda batch: signature(text=tf.constant(batch)),
                      "over a socket": lambda batch: client.Predict(request("urlparse", batch), 600)}  # fmt: skip
-            memory["ready"] = resident(pid)
+            memory["ready"] = process_memory(pid)
             for what, batch_set in sets.items():
                 for how, call in calls.items():
                     percentiles(call, batch_set[:5])  # the first ones are slower
                     result[f"{what}, {how}"] = percentiles(call, batch_set)
-                memory[f"after {len(batch_set)} calls with {what}"] = resident(pid)
+                memory[f"after {len(batch_set)} calls with {what}"] = process_memory(pid)
     memory = {when: round(size) for when, size in memory.items()}
     rows = [[what, *of.values()] for what, of in result.items()]
     print(machine(), table(["milliseconds", *(f"p{percent}" for percent in PERCENTILES)], rows), sep="\n\n")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlparse
 
-from benchmarks.common import keep, machine, seconds, spread, table, write_archive
+from benchmarks.common import keep, machine, process_memory, seconds, spread, table, write_archive
 from urlseq import spark, tables
 from urlseq.sources import draw
 from urlseq.vectorize import features
@@ -42,21 +42,15 @@ def bytes_read(frame) -> int:
     return so_far() - before
 
 
-def memory() -> float:
-    """The largest memory that this process has had so far, MB. Linux only: others may count its parent's, too."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1e3
-
-
 def stream(folder: Path, count: int) -> tuple[float, float]:
     """URLs per second, features included, and by how many MB memory grew after the first batch."""
     sampler = tables.TableSampler(folder)
     for number in range(count // BATCH):
         if number == 1:
-            start, before = time.perf_counter(), memory()
+            start, before = time.perf_counter(), process_memory(field="VmHWM")
         inputs = draw(sampler, random.Random(f"0 {number}"), BATCH, held_out=False, max_input_bytes=2048)
         features(inputs, [text.answer for text in inputs])
-    return (count - BATCH) / (time.perf_counter() - start), memory() - before
+    return (count - BATCH) / (time.perf_counter() - start), process_memory(field="VmHWM") - before
 
 
 def main(quick: bool = False) -> None:

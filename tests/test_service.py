@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.common import process_memory
 from urlseq.answering import Prediction
 from urlseq.cards import CARD, SHIPPED
 from urlseq.lite import load_lite
@@ -407,17 +408,11 @@ def test_slow_clients_hold_nobody_and_are_dropped(running):
     assert answers(client)
 
 
-def resident(process) -> float:
-    """The memory of a process, MB."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1e3
-
-
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is told by Linux")
 def test_a_flood_of_requests_that_are_too_long(running):
     process, client, _ = running
     body = b" " * (2 * service.MOST_BYTES)
-    before = resident(process)
+    before = process_memory(process.pid)
 
     def ask(number: int) -> int:
         if number % 2:  # of no known length, in parts
@@ -426,7 +421,7 @@ def test_a_flood_of_requests_that_are_too_long(running):
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(100))) == {413}
-    assert resident(process) - before < 30 and answers(client)
+    assert process_memory(process.pid) - before < 30 and answers(client)
 
 
 def test_more_connections_than_allowed_are_refused_at_once(running):
