@@ -89,6 +89,24 @@ for requirement in map(Requirement, lines):
         print(requirement)
 CODE
 }
+# What needs nothing of Python is installed beside it, by a process of its own. Where it fails, the script goes on and says
+# what won't work.
+install_page_tools() {
+    echo "Installing what the page is built with"
+    (cd web && npm ci --no-audit --no-fund --loglevel=error) ||
+        warn "npm failed, or there is none (Node 20 or newer brings it): the page can't be built."
+}
+build_server() {
+    echo "Building the S3 server of the tests (one to four minutes)"
+    GOBIN="$PWD/.cache/bin" go install -ldflags="-s -w" github.com/versity/versitygw/cmd/versitygw@v1.8.0 2>.cache/go.log ||
+        warn "Could not build versitygw, see .cache/go.log: the tests against S3 will be skipped."
+}
+if chosen export && ! [ web/node_modules/.package-lock.json -nt web/package-lock.json ]; then install_page_tools & fi
+if chosen dev && [ ! -x .cache/bin/versitygw ] && command -v go >/dev/null; then
+    mkdir -p .cache
+    build_server &
+fi
+
 missing=$(unmet)
 # Elsewhere than in Colab, whose notebooks put the repository on sys.path, the package is installed as a link to here.
 [ $colab = yes ] || [ "$(version urlseq)" = "$(sed -n 's/^__version__ = "\(.*\)"/\1/p' urlseq/__init__.py)" ] || missing+=" urlseq"
@@ -112,18 +130,9 @@ if chosen export && ! has tensorflowjs; then
 fi
 has bioregistry || pip_install -q --retries 1 --no-deps bioregistry || warn "No bioregistry, so fewer real URLs to show."
 # From here on nothing stops the script: where something fails, it says what won't work.
-if chosen export && ! [ web/node_modules/.package-lock.json -nt web/package-lock.json ]; then
-    echo "Installing what the page is built with"
-    (cd web && npm ci --no-audit --no-fund --loglevel=error) ||
-        warn "npm failed, or there is none (Node 20 or newer brings it): the page can't be built."
-fi
 ! chosen dev || command -v chromium >/dev/null || apt_install chromium ||
     warn "Could not install Chromium: the page's tests will be skipped."
-if chosen dev && [ ! -x .cache/bin/versitygw ] && command -v go >/dev/null; then
-    echo "Building the S3 server of the tests (about four minutes)"
-    GOBIN="$PWD/.cache/bin" go install -ldflags="-s -w" github.com/versity/versitygw/cmd/versitygw@v1.8.0 ||
-        warn "Could not build versitygw, see above: the tests against S3 will be skipped."
-fi
+wait # for what began beside this
 # Built now, so that their tests need no network.
 if chosen dev; then
     command -v g++ >/dev/null || apt_install g++ || true # each program says itself what it lacks
