@@ -55,6 +55,16 @@ def test_call_reads_standard_input(capsys, folder, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("lines,inputs", [("abc\r\nde\r\n\r\n", ["abc", "de", ""]), ("abc\r\nde\n", ["abc\r", "de"])])
+def test_call_leaves_out_the_cr_of_files_from_windows(capsys, folder, monkeypatch, lines, inputs):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(lines, newline="\n"))
+    code, out, error = run(capsys, "call", folder)
+    assert code == 0
+    assert [json.loads(line)["input"] for line in out.splitlines()] == inputs
+    assert ("from Windows" in error) == (inputs[0] == "abc")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", [False, True])
 def test_evaluate_counts(capsys, folder, tmp_path, packed):
     inputs = ["abc", "def", "hab", "longer than five bytes", "a\0b", "abcd"]

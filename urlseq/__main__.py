@@ -23,6 +23,7 @@ from urlseq import quiet
 from urlseq.errors import InvalidSetting, MissingPackage, NoFunction, UrlseqError
 
 RUNS = Path("runs")
+NAMES_A_COPY = "the name of a shipped copy, such as urlparse, or a folder"
 # URLs to show the main job's copy with: one of each kind.
 SHOWN = [
     "https://www.example.com/learning/functions?from=examples#top",
@@ -58,9 +59,6 @@ def load_frameworks() -> None:
     """Imports TensorFlow, which takes seconds, without all that it says then."""
     with quiet():
         import urlseq.store  # noqa: F401
-
-
-NAMES_A_COPY = "the name of a shipped copy, such as urlparse, or a folder"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -219,8 +217,12 @@ def call_command(arguments: argparse.Namespace) -> None:
         # Every byte reaches the copy: what is no UTF-8 is refused for that, and "\n" alone ends a line.
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
     lines = iter(arguments.text or (line.removesuffix("\n") for line in sys.stdin))
+    windows = False if arguments.text else None  # not known yet
     # A person who types needs each answer at once; a pipe is faster in batches.
     while texts := list(itertools.islice(lines, 1 if sys.stdin.isatty() else 256)):
+        if windows is None and (windows := all(text.endswith("\r") for text in texts)):
+            warnings.warn("The lines come from Windows: the CR at the end of each is left out.", stacklevel=2)
+        texts = [text.removesuffix("\r") for text in texts] if windows else texts
         for text, prediction in zip(texts, copied.predict_all(texts), strict=True):
             print(json.dumps({"input": text} | vars(prediction)), flush=True)
 

@@ -144,11 +144,6 @@ def written(answers: Sequence[str], reverse_output: bool = False) -> pa.Array:
     return pa.array([row[::-1] for row in rows] if reverse_output else rows, pa.binary())
 
 
-def one_hot_to_texts(one_hot: np.ndarray) -> list[str]:
-    """Texts from one-hot vectors, logits or probabilities [texts, length, VOCABULARY]."""
-    return to_texts(np.argmax(one_hot, axis=-1))
-
-
 def features(inputs: Texts, answers: Texts) -> dict[str, np.ndarray]:
     """All that the model needs of one batch, by name: the same for training and for looking.
 
