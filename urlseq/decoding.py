@@ -86,9 +86,9 @@ class Decoder:
             steps[:length] = steps[:length][::-1].copy()
         return weights[np.repeat(steps, JSON_LENGTHS[answer[steps]])]
 
-    def embed(self, matrix: np.ndarray) -> np.ndarray:
-        """One vector for each row of a byte matrix [batch, in], float32 [batch, units]; see `Graph.embed`."""
-        return self.compile("embed", self.graph.embed)(tf.constant(matrix, tf.int32)).numpy()
+    def midrange(self, matrix: np.ndarray) -> np.ndarray:
+        """One vector for each row of a byte matrix [batch, in], float32 [batch, units]; see `Graph.midrange`."""
+        return self.compile("midrange", self.graph.midrange)(tf.constant(matrix, tf.int32)).numpy()
 
     def compile(self, name: str, function):
         if name not in self.compiled:

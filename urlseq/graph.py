@@ -46,14 +46,14 @@ class Graph(tf.Module):
         for name, array in arrays_of(model).items():
             self.variables_by_name[name].assign(array)
 
-    def decode(self, tokens, max_answer_bytes=None, attention: bool = False, embedding: bool = False,
+    def decode(self, tokens, max_answer_bytes=None, attention: bool = False, midrange: bool = False,
                stride: int = 1) -> dict[str, tf.Tensor]:  # fmt: skip
         """Greedy answers to inputs [batch, time], int32: bytes, EOS, padding.
 
         Returns `answer`, int32 [batch, steps], bytes and EOS; `confidence`, float32 [batch], the probability of
         the whole answer; `ended`, int32 [batch], 0 where the limit cut it; and, if asked for, `attention`, the mean of
-        all heads, float32 [batch, steps, time], and `embedding`, as of `embed`. Steps: as many as the longest answer
-        takes, or, where the input's shape is static, the limit. In TensorFlow.js an iteration costs by itself, so each
+        all heads, float32 [batch, steps, time], and `midrange`, as of `midrange_of`. Steps: as many as the longest
+        answer takes, or, where the input's shape is static, the limit. In TensorFlow.js an iteration costs by itself, so each
         makes `stride` steps.
         """
         limit = self.max_answer_bytes if max_answer_bytes is None else max_answer_bytes
@@ -84,7 +84,7 @@ class Graph(tf.Module):
         made, *_, written = tf.while_loop(unfinished, iteration, start)
         written = tf.transpose(written if static else written[:made], [1, 0, 2])
         written = tf.reshape(written, [batch, (iterations if static else made) * stride, width])[:, :limit]
-        found = {"embedding": midrange(encoded.states, tokens)} if embedding else {}
+        found = {"midrange": midrange_of(encoded.states, tokens)} if midrange else {}
         return found | self.outputs(written, encoded, batch, asked_time if attention else None)
 
     def outputs(self, written, encoded: Encoded, batch, attention_time) -> dict[str, tf.Tensor]:
@@ -126,9 +126,9 @@ class Graph(tf.Module):
         return weights | {name: self.with_swapped_halves(weights[name])
                           for name in ("key_kernel", "query_kernel", "query_bias")}  # fmt: skip
 
-    def embed(self, tokens) -> tf.Tensor:
-        """One vector for each input [batch, time], float32 [batch, units]; see `midrange`."""
-        return midrange(self.states(tokens, self.weights(), 1)[0], tokens)
+    def midrange(self, tokens) -> tf.Tensor:
+        """One vector for each input [batch, time], float32 [batch, units]; see `midrange_of`."""
+        return midrange_of(self.states(tokens, self.weights(), 1)[0], tokens)
 
     def encode(self, tokens, weights, stride: int = 1) -> Encoded:
         """The encoder's output for inputs [batch, time]."""
@@ -255,7 +255,7 @@ def zeros(shape, tokens):
     return tf.fill(shape, tf.cast(unknown_zero(tokens), tf.float32))
 
 
-def midrange(states, tokens):
+def midrange_of(states, tokens):
     """The middle between the largest and the smallest of each of the encoder's states [batch, time, units], along the
     input and its EOS: [batch, units].
     """

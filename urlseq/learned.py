@@ -46,7 +46,7 @@ class LearnedCopy(BaseCopy):
 
     def midrange(self, tokens: np.ndarray) -> np.ndarray:
         """The middle between the largest and the smallest of each of the encoder's states, float32 [batch, units]."""
-        return self.decoder.embed(tokens)
+        return self.decoder.midrange(tokens)
 
     def attention(self, text: str) -> tuple[str, np.ndarray]:
         """The answer, and how much each of its bytes (rows, with EOS) attends to each of the input's (with EOS)."""

@@ -81,7 +81,7 @@ class LiteCopy(BaseCopy):
 
     def midrange(self, tokens: np.ndarray) -> np.ndarray:
         """The middle between the largest and the smallest of each of the encoder's states, float32 [batch, units]."""
-        return self.run()(tokens=tokens, limit=np.int32(1))["embedding"]
+        return self.run()(tokens=tokens, limit=np.int32(1))["midrange"]
 
     def run(self) -> Callable:
         """What runs the model in this thread: tokens, int32 [batch, time], and the limit, an int32, to its outputs."""

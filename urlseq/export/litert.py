@@ -30,14 +30,14 @@ def add_litert(copy: LearnedCopy, folder: str | Path) -> Path:
 
 def litert_model(copy: LearnedCopy) -> bytes:
     """A LiteRT file with the signature `answer`: `tokens` int32 [batch, time] and `limit`, an int32, to the outputs of
-    `Graph.decode` and the `embedding`, for which a limit of 1 is enough.
+    `Graph.decode` and the `midrange`, for which a limit of 1 is enough.
     """
     graph = Graph(copy.model, copy.max_answer_bytes, put)
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, name="tokens"),
                                   tf.TensorSpec([], tf.int32, name="limit")])  # fmt: skip
     def answer(tokens, limit):
-        return graph.decode(tokens, limit, embedding=True)
+        return graph.decode(tokens, limit, midrange=True)
 
     return convert(copy, graph, {"answer": answer})
 

@@ -60,7 +60,7 @@ class ServedCopy(tf.Module):
         """`embedding`, as of `BaseCopy.embed`, of each text [batch], zeros where that is invalid, and the `reason`."""
         tokens, reason = self.encode(text)
         valid = tf.cast(tf.expand_dims(tf.equal(reason, ""), 1), tf.float32)
-        midrange = self.graph.embed(tokens)[:, :EMBEDDING]
+        midrange = self.graph.midrange(tokens)[:, :EMBEDDING]
         vectors = tf.concat([midrange, sketch(tokens, EMBEDDING - midrange.shape[1])], 1)
         return {"embedding": vectors * valid, "reason": reason}
 
