@@ -53,8 +53,8 @@ class Graph(tf.Module):
         Returns `answer`, int32 [batch, steps], bytes and EOS; `confidence`, float32 [batch], the probability of
         the whole answer; `ended`, int32 [batch], 0 where the limit cut it; and, if asked for, `attention`, the mean of
         all heads, float32 [batch, steps, time], and `midrange`, as of `midrange_of`. Steps: as many as the longest
-        answer takes, or, where the input's shape is static, the limit. In TensorFlow.js an iteration costs by itself, so each
-        makes `stride` steps.
+        answer takes, or, where the input's shape is static, the limit. In TensorFlow.js an iteration costs by itself,
+        so each makes `stride` steps.
         """
         limit = self.max_answer_bytes if max_answer_bytes is None else max_answer_bytes
         weights, static, asked_time = self.weights(), tokens.shape.is_fully_defined(), size_of(tokens, 1)
