@@ -3,6 +3,7 @@
 - `attempts.gif`: an animation of a training. The first call trains for some minutes and keeps what the network
   answered in `runs/attempts.json`; later ones draw from that.
 - `social.png`: the preview that a link to the project shows elsewhere, 1280 by 640 pixels.
+- `page.png`: the upper part of `web/page.png`.
 - `architecture.svg`: the network, with the sizes that `urlseq.Architecture` has.
 """
 
@@ -159,6 +160,15 @@ def draw_parts(draw: ImageDraw.ImageDraw, top: int, first: str, between: list[st
         left += mono.getlength(text)
 
 
+# ---------------------------------------------------------------- page
+
+
+def draw_page() -> None:
+    """The upper part of the page's picture: as much as fits on README's first screen."""
+    with Image.open(FOLDER.parent / "web" / "page.png") as page:
+        page.crop((0, 0, page.width, page.width)).quantize(256).save(FOLDER / "page.png", optimize=True)
+
+
 # ---------------------------------------------------------------- architecture
 
 
@@ -231,7 +241,7 @@ def draw_architecture() -> None:
     (FOLDER / "architecture.svg").write_text(SVG.format(blue=BLUE, ink=INK, grey=GREY, parts="\n".join(parts)))
 
 
-PICTURES = {"attempts": draw_attempts, "social": draw_social, "architecture": draw_architecture}
+PICTURES = {"attempts": draw_attempts, "page": draw_page, "social": draw_social, "architecture": draw_architecture}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
