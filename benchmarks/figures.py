@@ -95,7 +95,7 @@ def share(counts: dict) -> str:
 
 
 def trust(counts: dict) -> str:
-    return f"{counts['trusted']:,}, {counts['trusted_wrong'] or 'none'} wrong"
+    return f"{counts['trusted']:,}, {counts['trusted_wrong'] or 'none'} wrong" if counts["trusted"] else "none"
 
 
 def total(several: Iterable[dict]) -> dict:
@@ -215,9 +215,9 @@ def ladder() -> str:
                  [each["counts"]["trusted"] for each in first], [each["examples"] for each in first]]  # fmt: skip
         rows.append([f"{weights:,} ({size})", *map(span, [*found, *exact, *costs])])
     count = {each["function"]: each["counts"]["count"] for each in result("ladder").values()}
-    head = ["weights", f"`urlparse`, of {count['urlparse']:,} real URLs", "edge cases", "real URLs trusted",
-            "examples seen", f"`splitext`, of {count['splitext']:,}", f"`dates_in_hex`, of {count['dates_in_hex']:,}",
-            "LiteRT file, kB", "an answer, ms"]  # fmt: skip
+    head = ["weights", f"real URLs, of {count['urlparse']:,}", "edge cases", "trusted", "examples",
+            f"`splitext`, of {count['splitext']:,}", f"`dates_in_hex`, of {count['dates_in_hex']:,}", "file, kB",
+            "answer, ms"]  # fmt: skip
     return table(head, rows) + source("ladder")
 
 
@@ -293,8 +293,7 @@ def shipped() -> str:
         rows.append([f"`{name}`", f"{found['task']['max_input_bytes']:,}", share(found["held_out_counts"]),
                      trust(found["held_out_counts"]), f"{last['examples']:,}", f"{last['seconds'] / 60:.0f}",
                      f"{size / 1000:.0f} kB"])  # fmt: skip
-    head = ["shipped copy", "bytes, at most", "exact on held-out inputs", "trusted", "examples", "minutes of a core",
-            "LiteRT file"]  # fmt: skip
+    head = ["shipped copy", "to bytes", "exact on held-out inputs", "trusted", "examples", "minutes", "LiteRT file"]
     return table(head, rows)
 
 
@@ -305,7 +304,7 @@ def gallery() -> str:
         example = example_of(name, EXAMPLES.get(name))
         rows.append([f"`{name}`", example, share(counts), trust(counts), f"{counts['weights']:,}",
                      f"{counts['examples']:,}", f"{counts['minutes']:.0f}"])  # fmt: skip
-    head = ["", "example", "exact on held-out inputs", "trusted", "weights", "examples", "minutes of a core"]
+    head = ["", "example", "exact on held-out inputs", "trusted", "weights", "examples", "minutes"]
     return table(head, rows) + source("gallery")
 
 
