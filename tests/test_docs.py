@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import urlseq
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md",
                 *ROOT.glob("notebooks/**/*.ipynb")])  # fmt: skip
@@ -59,6 +61,10 @@ def test_links_to_the_repository_lead_somewhere():
 def test_readme_is_short():
     words = (ROOT / "README.md").read_text(encoding="utf-8").split()
     assert 900 <= len(words) <= 1200
+
+
+def test_the_citation_is_of_this_version():
+    assert f"\nversion: {urlseq.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_each_page_is_in_the_site_s_navigation():
