@@ -163,6 +163,11 @@ def lite_answer() -> str:
 
 
 @figure
+def weights() -> str:
+    return f"{result('shipped')['urlparse']['weights']:,}"
+
+
+@figure
 def lite_file() -> str:
     return f"{lite_bytes('urlparse') / 1000:.0f} kB"
 
