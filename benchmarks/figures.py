@@ -389,6 +389,18 @@ def page() -> str:
 
 
 @figure
+def export_sizes() -> str:
+    found = result("export_sizes")
+    row = next(row for row in found["rows"] if row[0] == "urlparse")
+    sizes = dict(zip(found["head"][1:], row[1:], strict=True))
+    uses = {"the copy itself": ["weights and LiteRT file", "Python, Java, the service"],
+            "SavedModel": ["`saved_model`", "TensorFlow, C++, Java"], "LiteRT": ["`litert`", "the page"],
+            "TensorFlow.js": ["`tensorflowjs`", "the page, Node"]}  # fmt: skip
+    rows = [[form, *uses[form], size] for form, size in sizes.items()]
+    return table(["", "in the folder of an export", "for", "kB / compressed"], rows) + source("export_sizes")
+
+
+@figure
 def spark() -> str:
     return table(["", "measured"], [list(row.values()) for row in result("spark")]) + source("spark")
 
