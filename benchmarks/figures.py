@@ -314,10 +314,10 @@ def gallery() -> str:
 
 
 def example_of(name: str, text: str | None) -> str:
-    """An input and what the function gives for it: this one or, where there is none, a short one of its sampler."""
+    """An input and what the function gives for it: this one or, where there is none, one that its sampler draws."""
     task = GALLERY[name].task
     if text is None:
-        text = min(task.sample(20), key=len)
+        text = next(text for text in task.sample(100) if len(text) > 3 and not set(text) & set("`|\n"))
         pair = [text, task.expected([text])[0]]
     else:
         pair = [text, answer(task.function, text)] if task.function else [task.inverse(text), f'"{text}"']

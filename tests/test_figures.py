@@ -37,4 +37,5 @@ def test_numbers_are_written_plainly():
 def test_the_examples_of_the_gallery_are_what_its_functions_give():
     assert figures.example_of("hex", "48879") == '`48879` → `"0xbeef"`'
     assert figures.example_of("dates_in_hex", "2024-02-29T12:30").endswith('→ `"2024-02-29T12:30"`')
+    assert "|" not in figures.example_of("shlex_split", None) and "→" in figures.example_of("roman", None)
     assert set(figures.EXAMPLES) <= set(figures.GALLERY)
