@@ -317,7 +317,7 @@ def example_of(name: str, text: str | None) -> str:
     """An input and what the function gives for it: this one or, where there is none, one that its sampler draws."""
     task = GALLERY[name].task
     if text is None:
-        text = next(text for text in task.sample(100) if len(text) > 3 and not set(text) & set("`|\n"))
+        text = max((text for text in task.sample(5) if not set(text) & set("`|\n")), key=len)
         pair = [text, task.expected([text])[0]]
     else:
         pair = [text, answer(task.function, text)] if task.function else [task.inverse(text), f'"{text}"']
