@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as arrays
 from keras import layers
 
 from urlseq import Architecture, Task, Training, gallery, urls
-from urlseq.decoding import slow_greedy
+from urlseq.decoding import Decoder, slow_greedy
 from urlseq.encoding import EOS, PADDING, VOCABULARY
 from urlseq.functions import Inverse, answer, to_json
 from urlseq.model import (
@@ -179,7 +179,8 @@ def network():
     return definitions(
         "03_seq2seq_attention", "sigmoid", "lstm_step", "Reverse", "attend", "rotated", "Attention", "network",
         "weighted_crossentropy", "masked_loss", "capped_weights", "capped_crossentropy", "exact", "muon", "greedy",
-        "learning_rate", "head_weights",
+        "learning_rate", "head_weights", "encoder_states", "train_step", "encode", "decoder_step", "greedy_by_steps",
+        "simple_threshold",
     )  # fmt: skip
 
 
@@ -355,6 +356,45 @@ def test_the_heads_of_notebook_3_have_the_packages_attention_as_their_mean(netwo
             assert len(weights) == copy.model.get_layer("attention").heads
             shared = min(len(attention), weights.shape[1])  # an answer without an end has no EOS
             np.testing.assert_allclose(weights.mean(axis=0)[:shared], attention[:shared], atol=1e-4)
+
+
+def test_the_attention_of_notebook_3_without_positions_is_the_packages_without_rotation(network, monkeypatch):
+    model_inputs, target = one_batch()
+    tokens, rng = model_inputs["encoder_input"], np.random.default_rng(0)
+    shapes = [(len(tokens), target.shape[1], 16), *[(*tokens.shape, width) for width in (16, 16, 5)]]
+    vectors = [*(rng.normal(size=shape).astype(np.float32) for shape in shapes), tokens]
+    plain = network.Attention(2, rotary=False)(vectors)
+    assert largest_difference(plain, RotaryAttention(2)(vectors)) > 0.1
+    monkeypatch.setattr("urlseq.model.rotate", lambda states: states)
+    np.testing.assert_allclose(plain, RotaryAttention(2)(vectors), atol=1e-5)
+
+
+def test_a_training_step_of_notebook_3_is_keras(network):
+    ours, theirs = random_model(scale=1), random_model(scale=1)
+    theirs.compile(network.muon(0.01), masked_crossentropy, jit_compile=False)
+    optimizer, (model_inputs, target) = network.muon(0.01), one_batch()
+    losses = [float(network.train_step(ours, optimizer, network.masked_loss, model_inputs, target)) for _ in range(3)]
+    for _ in range(3):
+        theirs.train_on_batch(model_inputs, target)
+    loss = [float(masked_crossentropy(target, model(model_inputs))) for model in (ours, theirs)]
+    assert loss[0] == pytest.approx(loss[1], rel=1e-2)
+    assert loss[0] < losses[0]
+
+
+def test_the_answers_by_steps_of_notebook_3_are_the_packages(network):
+    model = random_model()
+    for text in ["abc", "", "é", *words_of(3)]:
+        answer, confidence, steps = network.greedy_by_steps(model, text, 8)
+        assert answer == slow_greedy(model, text, 8)
+        assert confidence == pytest.approx(float(Decoder(model, 8)(to_matrix([text])).confidence[0]), rel=1e-2)
+        np.testing.assert_allclose(steps.sum(axis=1), 1, atol=1e-4)
+
+
+@given(st.lists(st.booleans(), min_size=1), st.sampled_from([0.0, 0.1, 0.5]))
+def test_the_threshold_of_notebook_3_keeps_to_the_risk(network, answers, risk):
+    correct, confidence = np.array(answers), np.random.default_rng(0).permutation(len(answers))
+    kept = confidence >= network.simple_threshold(confidence, correct, risk)
+    assert not kept.any() or (~correct[kept]).mean() <= risk
 
 
 # ---------------------------------------------------------------- notebook 3: cuDNN
