@@ -12,6 +12,8 @@ from urllib.parse import urlparse
 
 import keras
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import TEXT, random_model, untrained_copy, words_of
 from hypothesis import given, settings
@@ -19,9 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from keras import layers
 
-from urlseq import Architecture, Task, Training, gallery, urls
+from urlseq import Architecture, Task, Training, gallery, load_lite, samplers, tables, urls
 from urlseq.decoding import Decoder, slow_greedy
-from urlseq.encoding import EOS, PADDING, VOCABULARY
+from urlseq.encoding import EOS, PADDING, VOCABULARY, batches_by_length, to_answers
 from urlseq.functions import Inverse, answer, to_json
 from urlseq.model import (
     ReverseText,
@@ -95,9 +97,71 @@ def inputs_and_answers() -> tuple[list[str], list[str]]:
     return examples.inputs + TEXTS, examples.answers + task.expected(TEXTS)
 
 
-@pytest.mark.parametrize("name", ["02_data_wrangling", "03_seq2seq_attention", "04_function_copying"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in NOTEBOOKS.glob("0*.ipynb")))
 def test_no_cell_is_longer_than_a_screen(name):
     assert max(source.count("\n") + 1 for source in code_cells(name)) <= LONGEST_CELL
+
+
+# ---------------------------------------------------------------- notebook 1
+
+
+@pytest.fixture(scope="module")
+def opening():
+    pytest.importorskip("pyspark")
+    return definitions(
+        "01_spark_setup", "archive_row", "is_whole", "pieces_of", "pieces_to_read", "simple_sample", "answer_text",
+        "label", "leak", "simple_held_out",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def archive(opening, tmp_path_factory):
+    """The rows of a small table like that of notebook 1, and its files."""
+    sampler, rng, folder = urls(128, noise=0), random.Random(0), tmp_path_factory.mktemp("archive")
+    found = sorted({text for text in (sampler(rng) for _ in range(800)) if opening.is_whole(text)})
+    rows = sorted(map(opening.archive_row, found), key=lambda row: row["url_host_name_reversed"])
+    for number in range(4):
+        part = pa.Table.from_pylist(rows[number * 120 : (number + 1) * 120])
+        pq.write_table(part, folder / f"part-{number}.parquet", row_group_size=40)
+    return rows[:480], tables.local_table(folder)
+
+
+@pytest.mark.parametrize(("row_groups", "count"), [(1, 9), (3, 50), (10, 100), (16, 1000)])
+def test_the_sample_of_notebook_1_is_the_packages(opening, archive, row_groups, count):
+    columns, (_, files) = ["url", "url_host_tld"], archive
+    ours = opening.simple_sample(files, count, columns, seed=count, row_groups=row_groups)
+    assert ours.equals(tables.sample(files, count, columns, seed=count, row_groups=row_groups))
+
+
+def test_a_query_of_notebook_1_needs_the_row_groups_that_have_its_rows(opening, archive):
+    rows, files = archive
+    pieces = opening.pieces_of(files)
+    assert len(pieces) == 12 * len(rows[0])
+    for domain in {row["url_host_tld"] for row in rows}:
+        needed = pieces[opening.pieces_to_read(pieces, ["url"], "url_host_tld", domain)]
+        having = {number // 40 for number, row in enumerate(rows) if row["url_host_tld"] == domain}
+        assert having <= set(needed.group)
+        assert set(needed.column) == {"url", "url_host_tld"}
+        assert len(needed) < 24  # of two columns, some row groups are left out
+    assert opening.pieces_to_read(pieces, list(rows[0])).all()
+
+
+@given(TEXT)
+def test_the_answer_of_notebook_1_is_the_packages(opening, text):
+    assert opening.answer_text(text) == answer(urlparse, text)
+
+
+def test_the_labels_of_notebook_1_are_the_packages(opening):
+    [labelled] = opening.label([pa.RecordBatch.from_pydict({"url": TEXTS})])
+    assert labelled.to_pydict() == {"url": TEXTS, "answer": [answer(urlparse, text) for text in TEXTS]}
+
+
+def test_what_notebook_1_holds_out_is_what_the_package_holds_out(opening, archive):
+    found = [row["url"] for row in archive[0]]
+    held_out = [opening.simple_held_out(text) for text in found]
+    assert held_out == [tables.TableSampler.is_held_out(text) for text in found]
+    assert opening.leak([tables.host_of(text) for text in found], held_out) == 0
+    assert opening.leak(["a", "a", "b", "c", "c"], [True, False, True, True, True]) == 0.25
 
 
 # ---------------------------------------------------------------- notebook 2
@@ -108,6 +172,7 @@ def wrangling():
     return definitions(
         "02_data_wrangling", "simple_answer", "PADDING", "EOS", "simple_matrix", "simple_texts", "with_a_loop", "BOS",
         "QUOTE", "simple_written", "simple_features", "simple_held_out", "task", "simple_batch", "padding_share",
+        "simple_batches", "padded_batch", "rules", "expand",
     )  # fmt: skip
 
 
@@ -149,6 +214,32 @@ def test_what_notebook_2_holds_out_is_what_the_package_holds_out(wrangling):
     held_out = [wrangling.simple_held_out(text) for text in inputs]
     assert held_out == [is_held_out(text) for text in inputs]
     assert 0 < sum(held_out) < len(held_out)
+
+
+@given(st.lists(st.integers(2, 300), min_size=1, max_size=40), st.integers(1, 9))
+def test_the_cut_into_batches_of_notebook_2_is_the_packages(wrangling, lengths, size):
+    ours, theirs = wrangling.simple_batches(np.array(lengths), size), batches_by_length(np.array(lengths), size)
+    assert [batch.tolist() for batch in ours] == [batch.tolist() for batch in theirs]
+
+
+@settings(max_examples=20)
+@given(SOME_TEXTS)
+def test_a_batch_of_notebook_2_is_what_the_package_gives_to_fit(wrangling, inputs):
+    answers = [answer(urlparse, text) for text in inputs]
+    ours, theirs = wrangling.padded_batch(inputs, answers), make_batch(inputs, answers)
+    for mine, other in zip([*ours[0].values(), ours[1]], [*theirs[0].values(), theirs[1]], strict=True):
+        np.testing.assert_array_equal(mine, other)
+        assert mine.dtype == other.dtype
+    assert list(ours[0]) == list(theirs[0])
+
+
+def test_what_notebook_2_draws_from_a_grammar_is_what_the_package_draws(wrangling):
+    grammar = samplers.Grammar(wrangling.rules)
+    for name in wrangling.rules:
+        for seed in range(100):
+            assert wrangling.expand(name, wrangling.rules, random.Random(seed)) == grammar.sampler(name)(
+                random.Random(seed)
+            )
 
 
 @pytest.mark.parametrize("number", [1, 5, 31, 32, 70])
@@ -487,3 +578,93 @@ def test_the_certificates_of_notebook_4_are_the_packages(copying):
         assert copying.certifies(gallery.my_date_format, date, text)
         for value in (date, other, "1998-09-31T07:05", ""):
             assert copying.certifies(gallery.my_date_format, value, text) == inverse.certifies(value, text)
+
+
+# ---------------------------------------------------------------- notebook 5
+
+
+@pytest.fixture(scope="module")
+def graphs():
+    pytest.importorskip("IPython")
+    return definitions(
+        "05_browser_export", "python_loop", "parser", "ANY_LENGTH", "OPEN", "START", "unfinished", "append",
+        "first_graph", "layer", "encode", "second_graph", "third_graph", "lstm_loop", "by_keras",
+    )  # fmt: skip
+
+
+def test_the_loops_of_notebook_5_answer_as_the_packages_graph(graphs):
+    for text in ["http://a.example/b?c=d#e", "", "https://[::1", "日本語"]:
+        decoded = graphs.parser.decoder(to_matrix([text]))
+        tokens = to_matrix([text]).astype(np.int32)
+        assert graphs.python_loop(graphs.parser.model, text, 100) == decoded.answers[0]
+        written, confidence = graphs.third_graph(tokens)
+        for found in (graphs.first_graph(tokens), graphs.second_graph(tokens), written):
+            assert to_answers(np.asarray(found)[:, 1:]) == decoded.answers
+        assert float(confidence[0]) == pytest.approx(float(decoded.confidence[0]), abs=1e-4)
+        same, of_keras = graphs.by_keras([text], decoded.answers)
+        assert same.all() and of_keras[0] == pytest.approx(float(decoded.confidence[0]), abs=1e-4)
+
+
+def test_the_python_loop_of_notebook_5_gives_up_where_the_packages_does(graphs):
+    model = random_model()
+    for text in ["abc", "", "é", *words_of(3)]:
+        assert graphs.python_loop(model, text, 8) == slow_greedy(model, text, 8)
+
+
+def test_the_plain_lstm_of_notebook_5_is_keras(graphs):
+    keras.utils.set_random_seed(0)
+    vectors = np.random.default_rng(0).normal(size=(1, 7, 5)).astype(np.float32)
+    lstm = layers.LSTM(4, return_sequences=True)
+    expected = np.asarray(lstm(vectors))[0]
+    np.testing.assert_allclose(graphs.lstm_loop(vectors[0], *lstm.get_weights()), expected, atol=1e-6)
+
+
+# ---------------------------------------------------------------- notebook 6
+
+
+@pytest.fixture(scope="module")
+def serving():
+    for package in ("pyspark", "grpc", "tensorflow_serving.apis", "usearch", "sklearn"):
+        pytest.importorskip(package)
+    return definitions(
+        "06_serving_spark_search", "answer_batches", "parser", "encoder", "states_of", "middle", "sketch",
+        "standardized", "nearest", "shape", "template", "near_duplicate",
+    )  # fmt: skip
+
+
+def test_the_udf_of_notebook_6_answers_as_the_packages(serving):
+    import pandas as pd
+
+    from urlseq.spark.transformer import answer_all
+
+    lite = load_lite("urlparse")
+    serving.answer_batches.__globals__["broadcast"] = SimpleNamespace(value=(lite.card, lite.model))
+    batches = [["http://a.example/b?c=d#e", None, "", "x" * 1100], [None], ["https://[::1", "a\0b"]]
+    found = list(serving.answer_batches(pd.Series(batch, index=range(3, 3 + len(batch))) for batch in batches))
+    for batch, answered in zip(batches, found, strict=True):
+        expected = answer_all(lite, batch, False, False).answer
+        assert [None if missing else text for text, missing in zip(answered, answered.isna(), strict=True)] == [
+            None if missing else text for text, missing in zip(expected, expected.isna(), strict=True)
+        ]
+
+
+def test_the_vector_of_notebook_6_is_the_packages(serving):
+    for text in ["http://a.example/b?c=d#e", "", "日本語", "x" * 300]:
+        vector = np.concatenate([serving.middle(serving.states_of(text)), serving.sketch(text)])
+        np.testing.assert_allclose(vector, serving.parser.embed(text), atol=1e-4)
+
+
+def test_what_is_alike_in_notebook_6_is_alike_in_the_benchmark(serving):
+    from benchmarks import search
+
+    sampler, rng = urls(128), random.Random(0)
+    texts = [text for text in (sampler(rng) for _ in range(300)) if text and search.is_url(text)]
+    ours, theirs = random.Random(1), random.Random(1)
+    for text in texts:
+        assert serving.shape(text) == search.shape(text)
+        assert serving.template(text) == search.template(text)
+        assert serving.near_duplicate(text, ours) == search.near_duplicate(text, theirs)
+    vectors = np.random.default_rng(0).normal(size=(30, 8))
+    scaled = serving.standardized(vectors, vectors)
+    np.testing.assert_allclose(scaled, search.standardized(vectors, vectors), atol=1e-5)
+    np.testing.assert_array_equal(serving.nearest(scaled, scaled, 5), search.nearest(scaled, scaled, 5))
