@@ -23,10 +23,10 @@ INPUTS = ["abc", "é"]
 
 
 def forks() -> multiprocessing.context.BaseContext:
-    """Processes forked off a server that has imported this: they begin at once, but must not use TensorFlow."""
+    """Processes forked off a server that has imported all that they need, TensorFlow too, and used nothing of it."""
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")])
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["fault_support"])
+    context.set_forkserver_preload(["fault_support", "urlseq.learn"])
     return context
 
 

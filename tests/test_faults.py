@@ -4,7 +4,6 @@ import hashlib
 import http.server
 import importlib.util
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -41,9 +40,6 @@ PATIENCE = 300
 @pytest.fixture(scope="module")
 def forks():
     return fault_support.forks()
-
-
-SPAWNS = multiprocessing.get_context("spawn")
 
 
 def start(context, work, *arguments):
@@ -102,17 +98,17 @@ def kill_after_epochs(process, state: Path, epochs: int, seconds: float) -> int:
 
 
 @pytest.mark.slow
-def test_a_training_that_is_killed_again_and_again_ends_with_a_whole_copy(copies, tmp_path):
+def test_a_training_that_is_killed_again_and_again_ends_with_a_whole_copy(forks, copies, tmp_path):
     """At random moments: while it begins, then after some epochs and within the next, which takes some 30 ms."""
     folder = shutil.copytree(copies / "0", tmp_path / "copy")
     before, state, rng = saved_weights(folder), folder / "training.npz", random.Random()
     for epochs, longest in ((0, 3.0), (rng.randint(1, 3), 0.03), (rng.randint(1, 3), 0.03)):
         reached = epoch_of(state)
-        process = start(SPAWNS, fault_support.train, folder)
+        process = start(forks, fault_support.train, folder)
         written = kill_after_epochs(process, state, epochs, rng.uniform(0, longest))
         assert epoch_of(state) >= reached + written  # whole, and gone on from the one before
         assert largest_difference(saved_weights(folder), before) == 0
-    assert ended(start(SPAWNS, fault_support.train, folder)) == 0
+    assert ended(start(forks, fault_support.train, folder)) == 0
     assert len(names(folder)) == 3 and "ended.npz" in names(folder), "a part is left, or no state to go on from"
     examples = [epoch["examples"] for epoch in load(folder).card["history"]]
     step = fault_support.EPOCH_EXAMPLES
@@ -197,26 +193,26 @@ def export_in(folder: Path) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def exported(forks, tmp_path_factory):
     """A folder with an export, and how many seconds it took."""
     folder = tmp_path_factory.mktemp("exports") / "copy"
     began = time.monotonic()
-    assert ended(start(SPAWNS, fault_support.write_export, folder)) == 0
+    assert ended(start(forks, fault_support.write_export, folder)) == 0
     return folder, time.monotonic() - began
 
 
 @pytest.mark.slow
 @needs_converter
-def test_an_export_that_is_killed_leaves_a_whole_one_or_none_and_does_not_disturb_the_next(exported, tmp_path):
+def test_an_export_that_is_killed_leaves_a_whole_one_or_none_and_does_not_disturb_the_next(forks, exported, tmp_path):
     folder = shutil.copytree(exported[0], tmp_path / "copy")
     before, rng = export_in(folder), random.Random()
     for _ in range(2):
-        process = start(SPAWNS, fault_support.write_export, folder, 1)
+        process = start(forks, fault_support.write_export, folder, 1)
         time.sleep(rng.uniform(0, 0.9 * exported[1]))
         process.kill()
         ended(process)
         export_in(folder)  # the old one whole or, where that was late, the new one; or none
-    assert ended(start(SPAWNS, fault_support.write_export, folder, 1)) == 0
+    assert ended(start(forks, fault_support.write_export, folder, 1)) == 0
     assert export_in(folder) not in (before, None)
     assert names(tmp_path) == ["copy"], "something is left of those that were killed"
 
@@ -275,9 +271,9 @@ def test_a_full_disk_while_saving(forks, copies, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_while_training(copies, tmp_path):
+def test_a_full_disk_while_training(forks, copies, tmp_path):
     folder = shutil.copytree(copies / "0", tmp_path / "copy")
-    said = failure(SPAWNS, 50_000, tmp_path, fault_support.train, folder)
+    said = failure(forks, 50_000, tmp_path, fault_support.train, folder)
     assert "could not be saved" in said and f"so it was not written: '{folder}/weights-" in said
     assert len(names(folder)) == 2
     assert largest_difference(saved_weights(folder), saved_weights(copies / "0")) == 0
@@ -285,9 +281,9 @@ def test_a_full_disk_while_training(copies, tmp_path):
 
 @pytest.mark.slow
 @needs_converter
-def test_a_full_disk_while_exporting(exported, tmp_path):
+def test_a_full_disk_while_exporting(forks, exported, tmp_path):
     folder = shutil.copytree(exported[0], tmp_path / "copy")
-    said = failure(SPAWNS, 40_000, tmp_path, fault_support.write_export, folder, 1)
+    said = failure(forks, 40_000, tmp_path, fault_support.write_export, folder, 1)
     assert said.startswith("urlseq.errors.ExportError") and f"{folder} was not written" in said
     assert export_in(folder) == export_in(exported[0])
     assert names(tmp_path) == ["copy", "log"]

@@ -288,11 +288,11 @@ def test_an_executor_is_killed_in_mid_job_and_nothing_is_lost(server, tmp_path):
     killed = []
 
     def slow_length(text):  # local, so that the executors get it by value: they can't import this module
-        time.sleep(0.002)
+        time.sleep(0.0013)
         return len(text)
 
     def kill():
-        time.sleep(4)  # labelling takes at least 20 s
+        time.sleep(4)  # labelling takes at least 13 s
         killed.append(executors()[0])
         os.kill(killed[0], signal.SIGKILL)
 
