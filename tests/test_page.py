@@ -241,6 +241,8 @@ def test_the_figures_of_real_urls_are_those_that_were_measured():
     row = next(row for row in rows if row["list"] == "the six lists" and row["bytes at most"] == 1024)
     figures = f"Of {row['count']:,} real URLs that training never saw, it took {row['exact']:,} apart"
     assert figures in (WEB / "src" / "functions.js").read_text()
+    numbers = f"{load('urlparse').model.count_params():,} numbers"
+    assert numbers in (WEB / "src" / "index.html").read_text()
 
 
 def test_the_faster_engine_is_used_and_the_user_may_choose(page, address):
@@ -443,8 +445,24 @@ def test_how_it_looks_and_that_everybody_can_use_it(browser, address, tmp_path):
         page.fill("#text", "//[1:2:3:4:5:6:7:8]")  # not trusted, and celebrated if wrong
         state(page, "not trusted")
         page.evaluate((WEB / "node_modules" / "axe-core" / "axe.min.js").read_text())
-        violations = page.evaluate("axe.run()")["violations"]
-        assert violations == [], json.dumps(violations, indent=1)[:3000]
+        nothing_keeps_anybody_out(page)
+        page.click("#tab-learn")
+        page.click("#learn-start")
+        until(page, lambda: " 0 examples" not in page.inner_text("#learn-counts"))  # noqa: B023
+        page.click("#learn-start")
+        learning(page, "Stopped")
+        artefact(page, f"{name}_learn", tmp_path)
+        nothing_keeps_anybody_out(page)
+        page.click("#tab-replay")
+        page.fill("#replay-slider", "5")
+        artefact(page, f"{name}_replay", tmp_path)
+        nothing_keeps_anybody_out(page)
+
+
+def nothing_keeps_anybody_out(page):
+    violations = page.evaluate("axe.run()")["violations"]
+    assert violations == [], json.dumps(violations, indent=1)[:3000]
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def test_the_first_answer_takes_at_most_700_kilobytes_and_one_engine(page, site):
@@ -454,7 +472,7 @@ def test_the_first_answer_takes_at_most_700_kilobytes_and_one_engine(page, site)
         state(page, "trusted")
         files = {path for path in loaded if path.is_file()}
         assert {path.name for path in files} >= {"tensorflow.js", "group1-shard1of1.bin"}
-        assert not [path for path in files if "litert" in str(path)]
+        assert not [path for path in files if "litert" in str(path) or path.name.startswith(("learn", "replay"))]
         assert sum(len(gzip.compress(path.read_bytes())) for path in files) <= 700_000
 
 
@@ -545,6 +563,107 @@ def test_without_a_connection_it_answers_and_a_new_deployment_is_taken_up(browse
     page.locator('input[value="dates_in_hex"]').check(force=True)
     state(page, "certified")
     context.close()
+
+
+def watch(page, address, **limits):
+    """Opens the tab in which a network learns; `limits` are seconds that the page would otherwise give it."""
+    page.goto(address)
+    page.evaluate("limits => { document.getElementById('panel-learn').dataset.limits = limits }", json.dumps(limits))
+    page.click("#tab-learn")
+    page.wait_for_selector("#learn-start")
+
+
+def begin_to_learn(page, function, inputs="words"):
+    page.fill("#learn-source", function)
+    page.select_option("#learn-inputs", inputs)
+    page.click("#learn-start")
+
+
+def learning(page, word, seconds=30):
+    """Waits until the line of state of what learns holds this word, and returns the line."""
+    until(page, lambda: word in page.inner_text("#learn-state"), seconds)
+    return page.inner_text("#learn-state")
+
+
+def test_a_function_is_learned_in_the_browser_and_answers_what_one_types(page, address):
+    watch(page, address)
+    page.click("text=first word")
+    page.click("#learn-start")
+    until(page, lambda: page.is_visible("#learn-attempts mark"))
+    until(page, lambda: " 0 examples" not in page.inner_text("#learn-counts"))
+    tensors = page.get_attribute("#panel-learn", "data-tensors")
+    line = learning(page, "Learned", seconds=120)
+    exact, count = map(int, re.search(r"(\d+) of (\d+) held-out", line).groups())
+    assert count == 256 and exact >= 0.95 * count
+    assert f"to {exact} of {count} inputs" in page.inner_text("#learn-counts")
+    assert page.get_attribute("#panel-learn", "data-tensors") == tensors
+    page.fill("#learn-text", "abra kadabra")
+    until(page, lambda: page.inner_text("#learn-answer") == "abra ✓ as the function says")
+    assert page.inner_text("#learn-looked") == "Where it looks in “abra kadabra”"
+    page.fill("#learn-text", "a+b")
+    until(page, lambda: page.inner_text("#learn-answer") == "It has never seen “+”.")
+
+
+def test_a_hopeless_function_is_said_to_be(page, address):
+    watch(page, address, hopeless=3, fewest=64)
+    page.click("text=a checksum")
+    page.click("#learn-start")
+    line = learning(page, "hopeless")
+    assert re.search(r"\b\d of 256 are exact, hardly more than by guessing: the input itself is right for \d,", line)
+    page.click("#learn-more")  # and yet it may go on
+    learning(page, "goes on")
+    page.click("#learn-start")
+    learning(page, "Stopped")
+
+
+def test_what_is_wrong_with_ones_own_function_is_said(page, address):
+    watch(page, address, examples=1.5, one=0.5)
+    for function, message in {
+        "s => s.a.b": "the function fails: TypeError",
+        "s => (": "no JavaScript function",
+        "'s'": "Write a function",
+        "s => s.repeat(30)": "20 are the most here",
+        "s => undefined": "returns no text",
+        "s => { for (;;); }": "did not come back within 1.5 seconds",
+    }.items():
+        begin_to_learn(page, function)
+        learning(page, message)
+        assert page.inner_text("#learn-start") == "Start again"
+    begin_to_learn(page, 's => { while (s === "never"); return s; }')  # only what the visitor types makes it hang
+    until(page, lambda: page.is_visible("#learn-text"))
+    page.fill("#learn-text", "never")
+    until(page, lambda: "did not come back within 0.5 seconds" in page.inner_text("#learn-answer"))
+    page.click("#learn-start")
+    learning(page, "Stopped")
+
+
+def test_the_replay_is_scrubbed_through(page, address):
+    path = WEB / "src" / "replay.json"
+    replay = json.loads(path.read_text())
+    assert path.stat().st_size < 100_000
+    page.goto(f"{address}#replay")
+    until(page, lambda: page.is_visible("#replay-shown"))
+    for key, snapshot in {"End": replay["snapshots"][-1], "Home": replay["snapshots"][0]}.items():
+        page.focus("#replay-slider")
+        page.keyboard.press(key)
+        figures = f"{snapshot['exact']} of {replay['count']} real URLs are exact"
+        assert figures in page.inner_text("#replay-state")
+        shown = page.locator("#replay-attempts tbody tr td:nth-child(2)").all_text_contents()
+        assert [text[2:] for text in shown] == snapshot["predicted"]
+    assert replay["snapshots"][-1]["exact"] >= 0.9 * replay["count"]
+    page.click("#replay-play")
+    until(page, lambda: page.input_value("#replay-slider") == "2")
+    page.click("#replay-play")
+    assert page.inner_text("#replay-play") == "Play"
+
+
+def test_tabs_are_opened_by_keyboard_and_by_address(page, address):
+    page.goto(f"{address}#learn")
+    assert page.get_attribute("#tab-learn", "aria-selected") == "true" and page.is_hidden("#panel-copies")
+    page.focus("#tab-learn")
+    page.keyboard.press("ArrowLeft")
+    assert page.is_visible("#panel-copies") and page.is_hidden("#panel-learn")
+    state(page, "trusted")
 
 
 def test_the_scripts_own_tests(models):

@@ -25,6 +25,7 @@ const bundle = (name, source, more = {}) => build({
   logLevel: "warning",
   define: { "process.env.NODE_ENV": '"production"', ...more.define },
   alias: more.alias,
+  loader: { ".html": "text" },
   plugins: [{
     name: "without threads",
     setup: (made) => made.onLoad({ filter: /threaded-simd(\.worker)?\.js$/ }, () => ({ contents: "export default 0; export const wasmWorkerContents = 0;" })),
@@ -36,7 +37,8 @@ for (const [engine, form] of Object.entries(forms)) {
   await bundle(engine, "src/worker.js", { alias: { engine: `./src/${engine}.js` }, define: { FORM: JSON.stringify(form) } });
 }
 await bundle("plain", "@tensorflow/tfjs-backend-cpu"); // for tensorflow.js where there is no WebAssembly
-await cp("src/style.css", `${out}/style.css`);
+for (const name of ["learn_page", "learn_worker", "learn_function"]) await bundle(name, `src/${name}.js`);
+for (const name of ["style.css", "learn.css", "replay.json"]) await cp(`src/${name}`, `${out}/${name}`);
 
 // Beside the workers. Neither engine needs threads or stack switching.
 const wasm = { "@tensorflow/tfjs-backend-wasm/dist": /^tfjs-backend-wasm(-simd)?\.wasm$/, "@litertjs/core/wasm": /^litert_wasm_(compat_)?internal\./ };

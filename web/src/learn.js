@@ -41,11 +41,6 @@ export function makeNetwork(symbols, steps, seed = 1) {
 
 export const countWeights = ({ weights }) => Object.values(weights).reduce((sum, { size }) => sum + size, 0);
 
-export function disposeNetwork({ weights, optimizer, rotation }) {
-  tf.dispose([weights, rotation]);
-  optimizer.dispose();
-}
-
 // ---------------------------------------------------------------- the layers
 
 /** The product of two matrices. For its gradients, matrices are transposed first: the product that does so is ten times slower. */
@@ -85,7 +80,7 @@ function shift(x, by) {
 function accumulate(keep, added, direction) {
   for (let reach = 1; reach < keep.shape[0]; reach *= 2) {
     added = tf.add(added, tf.mul(keep, shift(added, direction * reach)));
-    keep = tf.mul(keep, shift(keep, direction * reach));
+    if (2 * reach < keep.shape[0]) keep = tf.mul(keep, shift(keep, direction * reach)); // another round follows
   }
   return added;
 }

@@ -22,25 +22,24 @@ export function randomNumbers(seed) {
 const between = (random, low, high) => low + Math.floor(random() * (high - low + 1));
 const pick = (random, list) => list[Math.floor(random() * list.length)];
 
-/** A word that nobody knows: consonants and vowels, mostly in turns. */
-function word(random, low, high) {
+/** A word that nobody knows: consonants and vowels, mostly in turns, and now and then a capital first. */
+function word(random, low, high, capitals = 0.2) {
   const length = between(random, low, high);
   let [text, vowel] = ["", random() < 0.5];
   while (text.length < length) {
-    text += pick(random, vowel ? "aeiou" : "bcdfghjklmnprstvwz");
+    text += pick(random, vowel ? "aeiou" : "bcdfghjklmnpqrstvwxyz");
     if (random() < 0.85) vowel = !vowel;
   }
-  return text;
+  return random() < capitals ? text[0].toUpperCase() + text.slice(1) : text;
 }
 
 const several = (low, high, make) => (random) => Array.from({ length: between(random, low, high) }, () => make(random)).join(" ");
-const name = (random) => word(random, 2, 6).replace(/^./, (letter) => letter.toUpperCase());
 
 /** What inputs may be made of: for each kind a title and a generator. */
 export const INPUTS = {
   words: { title: "one to three words", make: several(1, 3, (random) => word(random, 1, 6)) },
   word: { title: "one word", make: (random) => word(random, 1, 12) },
-  names: { title: "names", make: several(2, 3, name) },
+  names: { title: "names", make: several(2, 3, (random) => word(random, 2, 6, 1)) },
   numbers: { title: "numbers", make: (random) => String(Math.floor(10 ** (random() * 9))) },
   dates: {
     title: "dates",
@@ -57,8 +56,8 @@ export const PRESETS = {
     title: "date",
     inputs: "dates",
     source: `s => {
-  const months = ["January", "February", "March", "April", "May", "June", "July",
-    "August", "September", "October", "November", "December"];
+  const months = ["January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December"];
   const [year, month, day] = s.split("-").map(Number);
   return \`\${day} \${months[month - 1]} \${year}\`;
 }`,

@@ -1,14 +1,15 @@
 // Trains the network in small, in a thread of its own, and tells the page once a second how far it is.
 
 import { alphabetOf, makeBatches, randomNumbers } from "./learn_examples.js";
-import { countWeights, disposeNetwork, exactMatch, greedy, makeNetwork, trainStep } from "./learn.js";
+import { countWeights, exactMatch, greedy, makeNetwork, trainStep } from "./learn.js";
 import { start as startEngine } from "./tensorflow.js";
 import * as tf from "@tensorflow/tfjs-core";
 
 const BATCH = 64;
 const SHOWN = 6; // held-out inputs whose answers are shown
 const ENOUGH = 0.99; // of the held-out inputs
-const REPORT_EVERY = 1000; // milliseconds
+const FEWEST = 20_000; // examples before anything is called hopeless: a slow processor needs longer
+const REPORT_EVERY = 1; // seconds
 const engine = startEngine(new URL("./", self.location.href).href);
 let run; // the training
 
@@ -24,54 +25,48 @@ self.onmessage = async ({ data }) => {
   }
 };
 
-/** Makes a network for these examples; an earlier one is forgotten. */
-function begin({ training, heldOut, guesses, hopeless }) {
-  if (run) {
-    run.stopped = true;
-    disposeNetwork(run.network);
-  }
+/** Makes a network for these examples. (The page takes a new thread for each.) */
+function begin({ training, heldOut, guesses, hopeless, fewest = FEWEST }) {
   const pairs = [...training, ...heldOut];
   const steps = pairs.flat().reduce((most, text) => Math.max(most, [...text].length), 0) + 1;
   const batches = makeBatches(alphabetOf(pairs), steps);
   const network = makeNetwork(batches.symbols, steps);
-  run = { training, heldOut, guesses, hopeless, batches, network, all: batches.batch(heldOut), random: randomNumbers(1), seconds: 0 };
+  run = { training, heldOut, guesses, hopeless, fewest, batches, network, all: batches.batch(heldOut), random: randomNumbers(1), seconds: 0 };
 }
 
 /** Trains for so many seconds more, unless it is stopped, nearly all is learned, or it is hopeless. */
 async function train(seconds) {
-  const mine = run;
-  const end = mine.seconds + seconds;
-  mine.stopped = false;
-  let next = mine.seconds + 0.5;
-  report(mine);
-  while (run === mine && !mine.stopped && mine.seconds < end && !mine.ended) {
-    const before = performance.now();
-    trainStep(mine.network, mine.batches.batch(draw(mine)));
-    mine.seconds += (performance.now() - before) / 1000;
-    if (mine.seconds >= next) {
-      report(mine);
-      next = mine.seconds + REPORT_EVERY / 1000;
+  const started = performance.now() / 1000 - run.seconds;
+  const end = run.seconds + seconds;
+  Object.assign(run, { stopped: false, ended: "" });
+  report();
+  let next = run.seconds + REPORT_EVERY;
+  while (!run.stopped && run.seconds < end && !run.ended) {
+    trainStep(run.network, run.batches.batch(draw(run)));
+    run.seconds = performance.now() / 1000 - started;
+    if (run.seconds >= next) {
+      report();
+      next = performance.now() / 1000 - started + REPORT_EVERY;
     }
     await new Promise((resolve) => setTimeout(resolve)); // lets messages in
   }
-  if (run === mine) {
-    report(mine);
-    self.postMessage({ ended: mine.ended ?? (mine.stopped ? "stopped" : "time") });
-    mine.ended = undefined;
-  }
+  if (!run.ended) report();
+  if (run.ended === "hopeless") run.hopeless = Infinity; // it is said once; the visitor may go on
+  self.postMessage({ ended: run.ended || (run.stopped ? "stopped" : "time") });
 }
 
 const draw = ({ training, random }) => Array.from({ length: BATCH }, () => training[Math.floor(random() * training.length)]);
 
-function report(run) {
-  const { network, heldOut, guesses, batches, all, seconds } = run;
+function report() {
+  const { network, heldOut, guesses, batches, all, seconds, hopeless, fewest } = run;
   const exact = exactMatch(network, all);
   const shown = heldOut.slice(0, SHOWN);
   const { tokens, attention } = greedy(network, batches.batch(shown));
   const attempts = shown.map(([input, expected], index) => ({ input, expected, predicted: batches.toText(tokens[index]) }));
-  const best = Math.max(...Object.values(guesses));
+  const guessed = Math.max(...Object.values(guesses));
+  const late = seconds >= hopeless && BATCH * network.trained >= fewest;
   if (exact >= ENOUGH * heldOut.length) run.ended = "learned";
-  else if (seconds >= run.hopeless && exact <= best + 0.03 * heldOut.length) run.ended = "hopeless";
+  else if (late && exact <= guessed + 0.03 * heldOut.length) run.ended = "hopeless";
   self.postMessage({
     report: true, seconds, exact, count: heldOut.length, examples: BATCH * network.trained, attempts, guesses,
     attention: cut(attention[0], attempts[0]), weights: countWeights(network), tensors: tf.memory().numTensors,

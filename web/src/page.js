@@ -192,11 +192,47 @@ function type(text) {
 }
 
 function fromAddress() {
+  openTab(tabOfAddress());
+  if (page.name && tabOfAddress() !== tabs[0]) return; // a copy is shown already
   const asked = new URLSearchParams(location.hash.slice(1));
   choose(names.includes(asked.get("copy")) ? asked.get("copy") : names[0], asked.get("text") ?? undefined);
 }
 
+// ---------------------------------------------------------------- tabs
+
+const tabs = [...document.querySelectorAll('[role="tab"]')];
+
+/** The tab that the address names, as #learn or #replay; else the first. */
+const tabOfAddress = () => tabs.find(({ id }) => id === `tab-${location.hash.slice(1)}`) ?? tabs[0];
+
+/** Opens a tab. What learns, and its replay, is loaded when it is first asked for. */
+function openTab(opened) {
+  for (const tab of tabs) {
+    const is = tab === opened;
+    tab.setAttribute("aria-selected", is);
+    tab.tabIndex = is ? 0 : -1;
+    $(tab.getAttribute("aria-controls")).hidden = !is;
+  }
+  if (opened !== tabs[0] && !page.learning) {
+    page.learning = Object.assign(document.createElement("script"), { src: "learn_page.js" });
+    document.head.append(page.learning);
+  }
+}
+
+function moveTab(event) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  const next = tabs.at((tabs.indexOf(event.target) + step) % tabs.length);
+  openTab(next);
+  next.focus();
+}
+
 function begin() {
+  for (const tab of tabs) {
+    tab.addEventListener("click", () => openTab(tab));
+    tab.addEventListener("keydown", moveTab);
+  }
+  openTab(tabOfAddress());
   if (location.protocol === "file:") return fail("A browser runs this page only from a server: python -m http.server in this folder, then open http://localhost:8000");
   if (!names.length) return fail("There is no learned copy here: python -m urlseq export urlparse, then npm run build.");
   workerOf("tensorflow"); // starts while the rest is prepared
