@@ -25,6 +25,8 @@ from urlseq import Architecture, Task, Training, gallery, load_lite, samplers, t
 from urlseq.decoding import Decoder, slow_greedy
 from urlseq.encoding import EOS, PADDING, VOCABULARY, batches_by_length, to_answers
 from urlseq.functions import Inverse, answer, to_json
+from urlseq.graph import Graph
+from urlseq.inverse import BeamSearch
 from urlseq.model import (
     ReverseText,
     RotaryAttention,
@@ -668,3 +670,47 @@ def test_what_is_alike_in_notebook_6_is_alike_in_the_benchmark(serving):
     scaled = serving.standardized(vectors, vectors)
     np.testing.assert_allclose(scaled, search.standardized(vectors, vectors), atol=1e-5)
     np.testing.assert_array_equal(serving.nearest(scaled, scaled, 5), search.nearest(scaled, scaled, 5))
+
+
+@pytest.fixture(scope="module")
+def searching():
+    return definitions("04_function_copying", "beam_search", "rate", "shrink", "simplify", "certifies", "without_year")
+
+
+def test_the_beam_search_of_notebook_4_is_the_packages(searching):
+    for seed in range(3):
+        model = random_model(seed)
+        package = BeamSearch(Graph(model, 6))
+        for text in ["abc", "é", *words_of(2)]:
+            for width in (1, 3, 8):
+                found = searching.beam_search(model, text, width, 6)
+                assert [answer for _, answer in found] == package(to_matrix([text]), width)[0]
+                assert found == sorted(found, key=lambda each: -each[0])
+
+
+def test_the_learning_rates_that_notebook_4_draws_are_the_packages(searching):
+    schedule = Schedule(Training(examples=32 * 500, batch_size=32))
+    schedule.set_model(SimpleNamespace(optimizer=SimpleNamespace(learning_rate=None), stop_training=False))
+    schedule.on_train_begin()
+    for batch in range(500):
+        schedule.on_train_batch_begin(batch)
+        drawn = searching.rate(32 * batch, 32 * 500)
+        assert drawn == pytest.approx(schedule.model.optimizer.learning_rate, abs=0.012 / 200)
+        schedule.on_train_batch_end(batch)
+
+
+@given(st.text(alphabet="ab?#/1", max_size=20), st.sets(st.sampled_from("b?#1"), max_size=3))
+def test_what_notebook_4_shrinks_stays_wrong_and_loses_all_that_is_not_needed(searching, text, needed):
+    def is_wrong(text: str) -> bool:
+        return needed <= set(text)
+
+    if is_wrong(text):
+        assert sorted(searching.shrink(text, is_wrong)) == sorted(needed)
+        assert is_wrong(searching.simplify(text, is_wrong))
+        assert len(searching.simplify(text, is_wrong)) == len(text)
+
+
+def test_a_certificate_of_notebook_4_may_hold_for_many_values(searching):
+    text = searching.without_year("1998-09-09")
+    dates = [f"{year}-09-09" for year in range(1900, 2101)]
+    assert sum(searching.certifies(searching.without_year, date, text) for date in dates) == 29
