@@ -622,7 +622,7 @@ def test_what_is_wrong_with_ones_own_function_is_said(page, address):
         "s => s.a.b": "the function fails: TypeError",
         "s => (": "no JavaScript function",
         "'s'": "Write a function",
-        "s => s.repeat(30)": "20 are the most here",
+        "s => s.repeat(31)": "30 are the most here",
         "s => undefined": "returns no text",
         "s => { for (;;); }": "did not come back within 1.5 seconds",
     }.items():

@@ -51,7 +51,7 @@ test("what a function can't return is explained", () => {
   assert.equal(resultOf((text) => text.length, "abc"), "3");
   assert.throws(() => resultOf(() => undefined, "abc"), /“abc” the function returns no text/);
   assert.throws(() => resultOf(async () => "b", "abc"), /returns no text/);
-  assert.throws(() => resultOf((text) => text.repeat(9), "abc"), /27 characters; 20 are the most/);
+  assert.throws(() => resultOf((text) => text.repeat(11), "abc"), /33 characters; 30 are the most/);
   assert.throws(() => resultOf((text) => text.a.b, "abc"), /fails: TypeError/);
 });
 
