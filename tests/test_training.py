@@ -386,6 +386,7 @@ def test_a_damaged_state_is_passed_over(uninterrupted, state, tmp_path, capsys):
 def checkpoint_of(path, settings) -> Checkpoint:
     model = build_model(SMALL)
     model.compile(muon(0.1), masked_crossentropy)
+    model.optimizer.build(model.trainable_variables)  # as `fit` does
     schedule = Schedule(Training(examples=100, learning_rate=0.1, batch_size=BATCH_SIZE))
     checkpoint = Checkpoint(path and path.parent, settings, schedule, batches())
     checkpoint.set_model(model)

@@ -54,7 +54,6 @@ class Checkpoint(keras.callbacks.Callback):
 
     def take(self, state: dict, arrays: list[np.ndarray]) -> int:
         """Goes on from a state: returns its epoch."""
-        self.model.optimizer.build(self.model.trainable_variables)
         count = len(self.model.weights)
         self.model.set_weights(arrays[:count])
         self.best_weights = arrays[count : 2 * count]

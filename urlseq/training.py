@@ -198,6 +198,7 @@ def fit(model: keras.Model, batches: Batches, validation: Validation | None, che
     # What ends before its learning rate is low has noisy weights: the average of them is better.
     optimizer = muon(batches.training.learning_rate, averages=batches.training.until is not None)
     model.compile(optimizer, batches.training.loss, metrics=[exact], jit_compile=False)
+    optimizer.build(model.trainable_variables)  # else `fit` would trace its first step twice
     checkpoint.set_model(model)
     first = checkpoint.restore()
     if not schedule.ended_by(checkpoint.best):
