@@ -186,6 +186,13 @@ def urlparse() -> str:
 
 
 @figure
+def seeds() -> str:
+    runs = [measured(name, 128)["the six lists"] for name in (MAIN_JOB, f"{MAIN_JOB}_seed_1", f"{MAIN_JOB}_seed_2")]
+    first, second, third = (f"{run['exact']:,}" for run in runs)
+    return f"{first}, {second} and {third} of the {runs[0]['count']:,}"
+
+
+@figure
 def hard() -> str:
     main, shipped = measured(MAIN_JOB, 128), measured(SHIPPED, 128)
     columns = [[each | {"edges": edges(name)} for each, name in ((main, MAIN_JOB), (shipped, SHIPPED))]]
