@@ -197,7 +197,7 @@ def test_each_reason_not_to_trust_an_answer():
     (endless,) = judged(["a"], ['"A"'], ended=False)
     assert "no end" in endless.reason
     (unsure,) = judged(["a"], ['"A"'], confidence=0.25)
-    assert "0.250 is below 0.500" in unsure.reason
+    assert "0.2500 is below 0.5000" in unsure.reason
     (hopeless,) = judged(["a"], ['"A"'], confidence=1.0, threshold=NONE_TRUSTED)
     assert "too few held-out inputs" in hopeless.reason and not hopeless.trusted
     (broken,) = judged(["a"], ['"A'])

@@ -68,7 +68,7 @@ def judge(inputs: Sequence[str], decoded: Decoded, threshold: float, bytes_seen:
         if threshold == NONE_TRUSTED:
             reason = "too few held-out inputs were exact to trust any answer"
         elif confidence < threshold:
-            reason = f"confidence {confidence:.3f} is below {threshold:.3f}"
+            reason = f"confidence {confidence:.4f} is below {threshold:.4f}"
         if not decoded.ended[row]:
             reason = "the answer has no end"
         if not bytes_seen[np.frombuffer(text.encode(), np.uint8)].all():

@@ -99,7 +99,7 @@ export function untrustedReason(text, record, manifest, inverts) {
   if (!record.ended) return "the answer has no end";
   if (manifest.threshold > 1) return "too few held-out inputs were exact to trust any answer";
   if (record.confidence < manifest.threshold) {
-    return `its confidence is below ${manifest.threshold.toFixed(3)}`;
+    return `its confidence is below ${manifest.threshold.toFixed(4)}`;
   }
   return value === undefined ? "the answer is no JSON" : "";
 }
