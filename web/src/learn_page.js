@@ -1,13 +1,12 @@
 // Two tabs, loaded when one is opened: a network that learns in the browser, and the replay of a training of `urlparse`.
 
 import markup from "./learn.html";
+import { $, element, number, radio } from "./dom.js";
 import { INPUTS, PRESETS } from "./learn_examples.js";
-import { element, showAttempts, showCurve, showHeat } from "./learn_show.js";
+import { showAttempts, showCurve, showHeat } from "./learn_show.js";
 import { startReplay } from "./replay.js";
 
-const $ = (id) => document.getElementById(id);
 const panel = $("panel-learn");
-const number = (count) => count.toLocaleString("en");
 // Seconds: of training, until a function may be called hopeless (and how many examples that takes at least), and that
 // the function itself may take for all examples and for one input. A test shortens them.
 const LIMITS = { train: 120, hopeless: 30, fewest: undefined, examples: 6, one: 2, ...JSON.parse(panel.dataset.limits ?? "{}") };
@@ -170,14 +169,8 @@ function build() {
   document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: "learn.css" }));
   panel.innerHTML = markup;
   $("learn-inputs").append(...Object.entries(INPUTS).map(([value, { title }]) => element("option", title, { value })));
-  $("learn-presets").append(...Object.entries(PRESETS).map(([name, preset], index) => {
-    const label = document.createElement("label");
-    const input = Object.assign(document.createElement("input"), { type: "radio", name: "preset", value: `learn-${name}`, checked: index === 0 });
-    input.addEventListener("change", () => choose(preset));
-    label.append(input, preset.title);
-    return label;
-  }));
-  choose(Object.values(PRESETS)[0]);
+  $("learn-presets").append(...Object.entries(PRESETS).map(([name, preset]) => radio("preset", `learn-${name}`, preset.title, () => choose(preset))));
+  $("learn-presets").querySelector("input").click(); // chooses the first
   $("learn-source").addEventListener("input", () => document.querySelectorAll('input[name="preset"]').forEach((input) => { input.checked = false; }));
   $("learn-start").addEventListener("click", () => {
     if (!shown.running) start();

@@ -1,7 +1,6 @@
 // What both tabs show of a network that learns: answers with their mistakes marked, attention, and exact match as a curve.
 
-/** An element with a text and properties. */
-export const element = (name, text, properties = {}) => Object.assign(document.createElement(name), { textContent: text }, properties);
+import { element, number, paintHeat } from "./dom.js";
 
 /** A row for each attempt { input, predicted, expected }; wrong characters are marked. */
 export function showAttempts(table, attempts) {
@@ -50,16 +49,26 @@ function commonLengths(a, b) {
 
 /** Attention weights in `place`: a list of rows, with the answer's characters beside and the input's above them. */
 export function showHeat(place, rows, input, predicted) {
-  const colour = getComputedStyle(document.documentElement).getPropertyValue("--heat").split(",").map(Number);
+  if (!place.children.length) prepareHeat(place);
   const [above, beside, canvas] = place.children;
   const labels = (text) => [...text, "■"].map((character) => element("span", character));
   above.replaceChildren(...labels(input));
   beside.replaceChildren(...labels(predicted).slice(0, rows.length));
-  [canvas.width, canvas.height] = [rows[0].length, rows.length];
-  const image = new ImageData(canvas.width, canvas.height);
-  rows.flat().forEach((weight, index) => image.data.set([...colour, 255 * Math.sqrt(weight)], 4 * index));
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  paintHeat(canvas, rows);
   Object.assign(canvas.style, { width: `calc(${canvas.width} * var(--cell))`, height: `calc(${canvas.height} * var(--cell))` });
+}
+
+/** Makes room for an input's characters, an answer's, and the picture, which `data-label` of the place describes. */
+function prepareHeat(place) {
+  const canvas = element("canvas", "");
+  place.append(element("div", ""), element("div", ""), canvas);
+  for (const labels of place.querySelectorAll("div")) labels.setAttribute("aria-hidden", true);
+  const roles = [[canvas, "img", place.dataset.label], [place, "group", "Attention as a picture"]];
+  for (const [made, role, name] of roles) {
+    made.setAttribute("role", role);
+    made.setAttribute("aria-label", name);
+  }
+  place.tabIndex = 0;
 }
 
 const SHAPE = { width: 320, height: 120, left: 38, bottom: 20, top: 8, right: 6 };
@@ -90,7 +99,7 @@ export function showCurve(svg, points, last, unit, now = points.length - 1) {
   svg.replaceChildren(
     ...lines,
     make("text", { x: left, y: height - 5 }, "0"),
-    make("text", { x: width - right, y: height - 5, "text-anchor": "end" }, `${Math.round(last).toLocaleString("en")} ${unit}`),
+    make("text", { x: width - right, y: height - 5, "text-anchor": "end" }, `${number(Math.round(last))} ${unit}`),
     make("polyline", { points: points.map((point) => at(point).join(",")).join(" ") }),
     make("circle", { cx, cy, r: 3.5 }),
   );

@@ -1,9 +1,9 @@
 // The page: asks a worker at each key press, and shows the answers.
 
+import { $, element, number, radio } from "./dom.js";
 import { entryOf, expectedAnswer } from "./functions.js";
 import { fail, show, showAttention, time } from "./show.js";
 
-const $ = (id) => document.getElementById(id);
 const names = document.documentElement.dataset.copies.split(" ").filter(Boolean).map(decodeURIComponent);
 const page = { name: "", number: 0, manifest: undefined, faster: "tensorflow", typed: undefined };
 const workers = {};
@@ -126,13 +126,13 @@ function celebrate(found, reason, link) {
 function showTries() {
   const { tried, wrong } = challengeOf(page.name);
   const result = wrong.size ? `${wrong.size} wrong` : "all right";
-  $("tries").textContent = tried.size ? `You have tried ${tried.size.toLocaleString("en")}: ${result}.` : "";
+  $("tries").textContent = tried.size ? `You have tried ${number(tried.size)}: ${result}.` : "";
 }
 
 function button(label, act) {
-  const element = Object.assign(document.createElement("button"), { type: "button", textContent: label });
-  element.addEventListener("click", act);
-  return element;
+  const made = element("button", label, { type: "button" });
+  made.addEventListener("click", act);
+  return made;
 }
 
 const linkTo = (name, text) => new URL(`#${new URLSearchParams({ copy: name, text })}`, location.href).href;
@@ -170,7 +170,6 @@ function describe(manifest) {
     return item;
   }));
   const counts = manifest?.held_out_counts;
-  const number = (count) => count.toLocaleString("en");
   const held = counts && `Of ${number(counts.count)} made-up inputs that training never saw, ${number(counts.exact)} of its answers were exactly correct.`;
   $("measured").textContent = measured ?? held ?? "";
   $("challenge").hidden = !real;
@@ -181,7 +180,7 @@ function describe(manifest) {
 function showCount() {
   const most = page.manifest?.max_input_bytes;
   const bytes = new TextEncoder().encode($("text").value).length;
-  $("count").textContent = most ? `${bytes.toLocaleString("en")} of ${most.toLocaleString("en")} bytes` : "";
+  $("count").textContent = most ? `${number(bytes)} of ${number(most)} bytes` : "";
   $("count").classList.toggle("over", bytes > most);
 }
 
@@ -236,13 +235,7 @@ function begin() {
   if (location.protocol === "file:") return fail("A browser runs this page only from a server: python -m http.server in this folder, then open http://localhost:8000");
   if (!names.length) return fail("There is no learned copy here: python -m urlseq export urlparse, then npm run build.");
   workerOf("tensorflow"); // starts while the rest is prepared
-  $("copies").append(...names.map((name) => {
-    const label = document.createElement("label");
-    const input = Object.assign(document.createElement("input"), { type: "radio", name: "copy", value: name });
-    input.addEventListener("change", () => choose(name));
-    label.append(input, entryOf(name).title);
-    return label;
-  }));
+  $("copies").append(...names.map((name) => radio("copy", name, entryOf(name).title, () => choose(name))));
   // What an input method composes is not yet what is meant.
   $("text").addEventListener("input", (event) => event.isComposing || type(event.target.value));
   $("text").addEventListener("compositionend", (event) => type(event.target.value));

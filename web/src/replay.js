@@ -1,10 +1,9 @@
 // The replay of a training of `urlparse`: snapshots that `replay.py` took, and a slider through them.
 
+import { $, number } from "./dom.js";
 import { showAttempts, showCurve, showHeat } from "./learn_show.js";
 import markup from "./replay.html";
 
-const $ = (id) => document.getElementById(id);
-const number = (count) => count.toLocaleString("en");
 const FRAME = 400; // milliseconds
 
 /** Fills the tab; the snapshots are loaded now, when one of the two tabs is opened. */

@@ -1,18 +1,14 @@
 // How an answer is shown: whether to trust it and whether it is right, the parts, the JSON text, and attention.
 
 import { characterSpans, valueOf } from "./copy.js";
+import { $, element, heatColour, paintHeat } from "./dom.js";
 import { entryOf, urlSpans } from "./functions.js";
 
-const $ = (id) => document.getElementById(id);
 const HINT = $("attention").textContent;
 let shown = null; // the answer, and the characters of its input
 let chosen = -1; // a character of the answer
 
 export const time = (milliseconds) => `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
-
-function element(name, text, properties = {}) {
-  return Object.assign(document.createElement(name), { textContent: text }, properties);
-}
 
 function say(kind, message, strong = "") {
   $("state").className = kind;
@@ -94,8 +90,6 @@ function cell(text) {
 
 // ---------------------------------------------------------------- attention
 
-const heat = () => getComputedStyle(document.documentElement).getPropertyValue("--heat");
-
 function draw() {
   if (!shown?.attention) return;
   const { attention: { rows: weights, width }, inputCharacters, characters } = shown;
@@ -104,20 +98,11 @@ function draw() {
   const canvas = $("heatmap");
   const fits = columns <= 90; // a character beside each row and above each column can be read
   const scale = fits ? 10 : Math.max(3, Math.floor(840 / columns));
-  [canvas.width, canvas.height] = [columns, rows];
   Object.assign(canvas.style, { width: `${columns * scale}px`, height: `${rows * scale}px` });
   label($("above"), fits ? inputCharacters : [], "width", scale);
   label($("beside"), fits ? characters : [], "height", scale);
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(columns, rows);
-  const colour = heat().split(",").map(Number);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const weight = weights[row * width + column] ?? 0;
-      image.data.set([...colour, 255 * Math.sqrt(weight)], 4 * (row * columns + column));
-    }
-  }
-  context.putImageData(image, 0, 0);
+  const weightsOf = (row) => Array.from({ length: columns }, (_, column) => weights[row * width + column] ?? 0);
+  paintHeat(canvas, Array.from({ length: rows }, (_, row) => weightsOf(row)));
 }
 
 function label(place, characters, side, scale) {
@@ -143,7 +128,7 @@ function choose(index) {
     }
     return largest;
   };
-  const colour = heat();
+  const colour = heatColour();
   const weights = inputCharacters.map((span) => largestWeight(span.start, span.end));
   const eos = inputCharacters.at(-1)?.end ?? 0;
   [...$("echo").children].forEach((span, position) => {
