@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from benchmarks.common import RESULTS, table
+from urlseq.cards import SHIPPED as MODELS
+from urlseq.cards import read_card
 from urlseq.functions import answer
 from urlseq.gallery import GALLERY
 
 ROOT = Path(__file__).parent.parent
-MODELS = ROOT / "urlseq" / "models"
 BLOCK = re.compile(r"(<!-- figures: (\w+) -->)(.*?)(<!-- /figures -->)", re.DOTALL)
 FIGURES: dict[str, Callable[[], str]] = {}
 
@@ -79,11 +80,6 @@ def source(name: str) -> str:
     assert date, machine
     script = name.removesuffix("_main_job")
     return f"\n\n(`benchmarks.{script}`, {machine[: date.end()]})"
-
-
-def card(name: str) -> dict:
-    """The card of a shipped copy."""
-    return json.loads((MODELS / name / "copy.json").read_text(encoding="utf-8"))
 
 
 def of(counts: dict) -> str:
@@ -194,11 +190,10 @@ def seeds() -> str:
 
 @figure
 def hard() -> str:
-    main, shipped = measured(MAIN_JOB, 128), measured(SHIPPED, 128)
-    columns = [[each | {"edges": edges(name)} for each, name in ((main, MAIN_JOB), (shipped, SHIPPED))]]
+    columns = [measured(name, 128) | {"edges": edges(name)} for name in (MAIN_JOB, SHIPPED)]
     labels = {"edges": "*all edge cases*"} | HARD
     order = [*[key for key in labels if key.startswith("edge_")], "edges", "beginnings", "tiny", "ipv6"]
-    rows = [[labels[key], *(words for each in columns[0] for words in (of(each[key]), trust(each[key])))]
+    rows = [[labels[key], *(words for each in columns for words in (of(each[key]), trust(each[key])))]
             for key in order]  # fmt: skip
     head = ["to 128 bytes", "main job, exact", "trusted", "shipped copy, exact", "trusted"]
     return table(head, rows) + source(SHIPPED)
@@ -300,7 +295,7 @@ def training_speed() -> str:
 def shipped() -> str:
     rows = []
     for name in sorted(path.parent.name for path in MODELS.glob("*/copy.json")):
-        found, size = card(name), lite_bytes(name)
+        found, size = read_card(MODELS / name), lite_bytes(name)
         last = found["history"][-1]
         rows.append([f"`{name}`", f"{found['task']['max_input_bytes']:,}", share(found["held_out_counts"]),
                      trust(found["held_out_counts"]), f"{last['examples']:,}", f"{last['seconds'] / 60:.0f}",
