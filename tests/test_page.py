@@ -97,7 +97,7 @@ def site(models, tmp_path_factory):
 
 @contextlib.contextmanager
 def served(folder, headers=(), loaded=None, redirects=True):
-    """The address of a page; `loaded` is filled with the files that are asked for."""
+    """The address of a page; `loaded` is filled with the files that are asked for, each with the time, in seconds."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *words):
@@ -112,7 +112,7 @@ def served(folder, headers=(), loaded=None, redirects=True):
             if self.path == f"/{folder.name}" and not redirects:
                 self.path += "/index.html"
             if loaded is not None:
-                loaded.append(Path(self.translate_path(self.path)))
+                loaded.append((Path(self.translate_path(self.path)), time.time()))
             super().do_GET()
 
     # In a folder below the root: the page has to work from any place.
@@ -465,12 +465,25 @@ def nothing_keeps_anybody_out(page):
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+# The other engine is loaded a third of a second after the answer: sooner than a busy machine may look.
+NOTE_THE_ANSWER = """addEventListener("DOMContentLoaded", () => {
+  const state = document.getElementById("state");
+  new MutationObserver((_, observer) => {
+    if (!state.textContent.includes("trusted")) return;
+    window.answered = Date.now();
+    observer.disconnect();
+  }).observe(state, { childList: true, characterData: true, subtree: true });
+})"""
+
+
 def test_the_first_answer_takes_at_most_700_kilobytes_and_one_engine(page, site):
     loaded = []
     with served(site, loaded=loaded) as address:
+        page.add_init_script(NOTE_THE_ANSWER)
         page.goto(address)
         state(page, "trusted")
-        files = {path for path in loaded if path.is_file()}
+        until_answer = page.evaluate("answered") / 1000
+        files = {path for path, seconds in loaded if path.is_file() and seconds <= until_answer}
         assert {path.name for path in files} >= {"tensorflow.js", "group1-shard1of1.bin"}
         assert not [path for path in files if "litert" in str(path) or path.name.startswith(("learn", "replay"))]
         assert sum(len(gzip.compress(path.read_bytes())) for path in files) <= 700_000
