@@ -70,8 +70,10 @@ def test_what_learning_needs_is_named_where_it_is_missing(folder):
     program = """
 import sys
 sys.modules |= dict.fromkeys(["tensorflow", "keras", "pyarrow"])  # as if they were not installed
-import urlseq
+import urlseq, urlseq.gallery
 assert urlseq.load_lite("urlparse")("a:b")[0] == "a"
+assert urlseq.load_lite("urlparse")("a\\0b", fallback=True)[2] == "a\\0b"
+assert urlseq.load_lite("dates_in_hex").predict(urlseq.gallery.my_date_format("2026-11-27T10:00")).trusted
 for needed in (lambda: urlseq.load, lambda: urlseq.load_lite(sys.argv[1])):
     try:
         needed()
@@ -80,7 +82,7 @@ for needed in (lambda: urlseq.load, lambda: urlseq.load_lite(sys.argv[1])):
 """
     done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)
     for line in done.stdout.splitlines():
-        assert line.startswith("MissingPackage load needs") and "urlseq[learn]" in line
+        assert line.startswith("MissingPackage load needs") and "pip install -e '.[learn]'" in line
     assert done.stdout.count("\n") == 2
 
 

@@ -223,7 +223,7 @@ def test_serve_does_without_the_frameworks(capsys, monkeypatch):
 def test_serve_says_which_extra_is_missing(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "urlseq.service", None)
     code, _, error = run(capsys, "serve", "urlparse")
-    assert code == 1 and "pip install 'urlseq[service]'" in error and error.count("\n") == 1
+    assert code == 1 and "pip install -e '.[service]'" in error and error.count("\n") == 1
 
 
 def test_export_writes_a_folder_for_each_copy_and_tells_what_was_checked(capsys, monkeypatch, tmp_path):

@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
                 raise
             from urlseq.errors import MissingPackage
 
-            advice = f"{name} needs {error.name}: pip install 'urlseq[learn]'. load_lite answers without."
+            advice = f"{name} needs {error.name}: pip install -e '.[learn]' in its folder. load_lite answers without."
             raise MissingPackage(advice) from None
     raise AttributeError(f"module 'urlseq' has no attribute {name!r}")
 

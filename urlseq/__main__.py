@@ -292,7 +292,7 @@ def serve_command(arguments: argparse.Namespace) -> None:
     try:
         from urlseq.service import serve
     except ImportError as error:
-        raise MissingPackage(f"The service needs more packages ({error}): pip install 'urlseq[service]'") from None
+        raise MissingPackage(f"The service needs more packages ({error}): pip install -e '.[service]'") from None
     serve(arguments.copy, arguments.host, arguments.port)
 
 

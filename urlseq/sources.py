@@ -11,8 +11,6 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-
 from urlseq.encoding import input_list, invalid_reason, shown
 from urlseq.errors import BadSource, InvalidInput, InvalidSetting, MissingColumns, MissingPackage, MissingSource
 from urlseq.sampling import ListSampler, Sampler, held_out_rule
@@ -133,6 +131,7 @@ def read_table(path: Path) -> dict[str, list]:
 
 def read_csv(path: Path) -> dict[str, list]:
     """The columns of a `.tsv` or a `.csv`. Excel's delimiters differ by country: the first line tells."""
+    import pyarrow as pa
     import pyarrow.csv as csv
 
     with pa.input_stream(str(path)) as stream:

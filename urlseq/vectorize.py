@@ -4,10 +4,9 @@ The same few functions serve training and answering, so that the two can't drift
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from urlseq.encoding import (
     BOS,
@@ -23,17 +22,22 @@ from urlseq.encoding import (
 )
 from urlseq.errors import InvalidInput, WrongType
 
+if TYPE_CHECKING:  # imported where it is used: to name a function of the gallery takes none of it
+    import pyarrow as pa
+
 # Models get their rows in multiples of this length. A new shape makes a CPU's kernels anew, which costs as much
 # as a whole step of training; with so few shapes that is soon over.
 PADDING_STEP = 16
 Texts = Sequence[str] | Any  # or an Arrow array
 
 
-def to_arrow(texts: Texts) -> pa.Array:
+def to_arrow(texts: Texts) -> "pa.Array":
     """Texts as an Arrow array. Raises InvalidInput on half a surrogate pair, and WrongType on what is no text.
 
     An Arrow array of bytes, such as `written` makes, is left as it is.
     """
+    import pyarrow as pa
+
     if isinstance(texts, str):
         raise WrongType(f"A list of texts is needed, not one text: {shown(texts)}.")
     try:
@@ -60,7 +64,7 @@ def buffers(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
     Views into Arrow's own memory: nothing is copied.
     """
     array = to_arrow(texts)
-    width = np.int64 if pa.types.is_large_string(array.type) else np.int32
+    width = np.int64 if str(array.type) == "large_string" else np.int32
     _, offsets, data = array.buffers()
     if len(array) == 0:
         return np.empty(0, np.uint8), np.zeros(1, np.int64)
@@ -120,6 +124,8 @@ def to_texts(matrix: np.ndarray) -> list[str]:
 
     Bytes that are no UTF-8 (a model may write anything) come out as U+FFFD.
     """
+    import pyarrow as pa
+
     matrix = np.asarray(matrix, np.uint8)
     inside = before_end(matrix)
     offsets = np.append(0, inside.sum(axis=1).cumsum()).astype(np.int32)
@@ -131,11 +137,13 @@ def to_texts(matrix: np.ndarray) -> list[str]:
         return [row.decode("utf-8", "replace") for row in rows.to_pylist()]
 
 
-def written(answers: Sequence[str], reverse_output: bool = False) -> pa.Array:
+def written(answers: Sequence[str], reverse_output: bool = False) -> "pa.Array":
     """JSON texts as the network writes them, an Arrow array of bytes: with `QUOTE` for a quote, and no escapes.
 
     With `reverse_output` each is written from its end. Raises InvalidInput on escapes that `to_json` does not make.
     """
+    import pyarrow as pa
+
     try:
         rows = [ESCAPED.sub(lambda found: BYTE_OF_JSON[found[0]], answer.encode()) for answer in answers]
     except KeyError as error:

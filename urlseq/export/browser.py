@@ -96,8 +96,7 @@ def tensorflowjs_converter() -> Callable:
     try:
         from tensorflowjs.converters.tf_saved_model_conversion_v2 import convert_tf_saved_model
     except ImportError as error:
-        hint = "pip install 'urlseq[export]' && pip install --no-deps tensorflowjs==4.22.0"
-        raise MissingPackage(f"TensorFlow.js' converter is missing ({error}): {hint}") from None
+        raise MissingPackage(f"TensorFlow.js' converter is missing ({error}): bash setup_colab.sh --export") from None
     finally:  # a later import of one of them is to find the real one
         for name in stubs:
             del sys.modules[name]

@@ -61,7 +61,7 @@ def stubs():
         from tensorflow_serving.apis.predict_pb2 import PredictRequest
         from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
     except ImportError as error:
-        raise MissingPackage(f"TensorFlow Serving's stubs are missing ({error}): pip install 'urlseq[serve]'") from None
+        raise MissingPackage(f"TensorFlow Serving's stubs are missing ({error}): bash setup_colab.sh --serve") from None
     return PredictRequest, PredictionLog
 
 
