@@ -138,7 +138,9 @@ if chosen dev; then
     command -v g++ >/dev/null || apt_install g++ || true # each program says itself what it lacks
     command -v javac >/dev/null || apt_install openjdk-21-jdk-headless openjdk-17-jdk-headless || true
     command -v mvn >/dev/null || apt_install maven || true
-    for run in ports/*/run; do PYTHON=$python "$run" || warn "The tests of $run will be skipped, or fail."; done
+    build() { for run in "$@"; do PYTHON=$python "$run" || warn "The tests of $run will be skipped, or fail."; done; }
+    build ports/cpp/run &
+    build ports/java*/run & # one after the other: they share Maven's folder
 fi
 
 # The first Java of version 17 or newer; Spark itself takes JAVA_HOME where it is set, else the one on PATH.
@@ -155,6 +157,7 @@ find_java || { apt_install openjdk-21-jre-headless openjdk-17-jre-headless && fi
 apt-get install openjdk-17-jre-headless; elsewhere see https://adoptium.net. Then run this again."
 home=$(readlink -f "$java") && home=${home%/bin/java}
 [ "$java" = none ] || ! chosen spark || JAVA_HOME=$home "$python" -W ignore -m urlseq.spark || true
+wait # for the programs in ports/
 
 gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null) || gpu=none
 printf '\n%-12s%s\n' Python "$("$python" -c 'import platform; print(platform.python_version())')"
