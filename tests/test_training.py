@@ -1,5 +1,7 @@
 import builtins
+import contextlib
 import dataclasses
+import io
 import itertools
 import json
 import random
@@ -36,11 +38,15 @@ def train_a_little(folder=None, seed=0, **options):
 
 
 class Interruption(keras.callbacks.Callback):
-    """Ctrl-C after so many batches."""
+    """Ctrl-C after so many batches; after none, before TensorFlow makes a graph of the training, for seconds."""
 
     def __init__(self, after: int):
         super().__init__()
         self.left = after
+
+    def on_train_begin(self, logs=None):
+        if self.left == 0:
+            raise KeyboardInterrupt
 
     def on_train_batch_end(self, batch, logs=None):
         self.left -= 1
@@ -273,8 +279,25 @@ def test_inputs_of_one_length_train_as_well():
 
 
 @pytest.fixture(scope="module")
-def uninterrupted():
-    return train_a_little()
+def ended(tmp_path_factory):
+    """The folder of a training that nothing interrupted, and its copy."""
+    folder = tmp_path_factory.mktemp("ended")
+    return folder, train_a_little(folder)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(ended):
+    return ended[1]
+
+
+@pytest.fixture(scope="module")
+def again(interrupted, tmp_path_factory):
+    """The same training once more, in a folder with a damaged state: what it says, and its copy."""
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / "training.npz").write_bytes((interrupted / "training.npz").read_bytes()[:1000])
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        copy = train_a_little(folder, verbose=True)
+    return said.getvalue(), copy
 
 
 @pytest.fixture(scope="module")
@@ -309,17 +332,20 @@ def test_going_on_ends_where_no_interruption_ends(uninterrupted, state, tmp_path
         assert resumed.card[name] == pytest.approx(uninterrupted.card[name], abs=1e-5)
     # When all is done there is nothing to go on from, so that the next call starts from nothing.
     assert not (tmp_path / "training.npz").exists()
-    train_a_little(tmp_path, verbose=True)
+    with pytest.raises(KeyboardInterrupt):
+        train_a_little(tmp_path, verbose=True, callbacks=[Interruption(after=0)])
     assert "Goes on" not in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_a_larger_budget_goes_on_where_the_smaller_one_ended(tmp_path, capsys):
-    train_a_little(tmp_path)
-    longer = train_a_little(tmp_path, examples=5 * EPOCH_BATCHES * BATCH_SIZE, verbose=True)
+def test_a_larger_budget_goes_on_where_the_smaller_one_ended(ended, tmp_path, capsys):
+    folder = shutil.copytree(ended[0], tmp_path / "ended")
+    longer = train_a_little(folder, examples=5 * EPOCH_BATCHES * BATCH_SIZE, verbose=True)
     assert f"Goes on after epoch {EPOCHS}" in capsys.readouterr().out
     assert len(longer.card["history"]) == 5
-    train_a_little(tmp_path, examples=7 * EPOCH_BATCHES * BATCH_SIZE, seed=3, verbose=True)
+    larger = {"examples": 7 * EPOCH_BATCHES * BATCH_SIZE, "seed": 3}
+    with pytest.raises(KeyboardInterrupt):
+        train_a_little(folder, verbose=True, callbacks=[Interruption(after=0)], **larger)
     assert "Goes on" not in capsys.readouterr().out
 
 
@@ -338,7 +364,7 @@ def test_an_interruption_in_a_notebook_gives_the_copy_so_far(tmp_path, capsys, m
     assert "the same call goes on" in capsys.readouterr().out
     assert copy.card["ended_by"] == "interruption" and copy.card["held_out_counts"]["count"]
     assert load(tmp_path).predict("abc").text == copy.predict("abc").text
-    train_a_little(tmp_path, verbose=True)
+    train_a_little(tmp_path, verbose=True, callbacks=[Interruption(after=0)])
     assert "Goes on after epoch 1" in capsys.readouterr().out
 
 
@@ -368,18 +394,17 @@ def test_a_copy_that_can_not_be_saved_is_not_lost(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(uninterrupted):
-    again, other = train_a_little(), train_a_little(seed=1)
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(uninterrupted, again):
+    other = train_a_little(seed=1)
     weights = uninterrupted.model.get_weights()
-    assert largest_difference(again.model.get_weights(), weights) < 1e-6
+    assert largest_difference(again[1].model.get_weights(), weights) < 1e-6
     assert largest_difference(other.model.get_weights(), weights) > 0.01
 
 
 @pytest.mark.slow
-def test_a_damaged_state_is_passed_over(uninterrupted, state, tmp_path, capsys):
-    state.write_bytes(state.read_bytes()[:1000])
-    copy = train_a_little(tmp_path, verbose=True)
-    assert "Goes on" not in capsys.readouterr().out
+def test_a_damaged_state_is_passed_over(uninterrupted, again):
+    said, copy = again
+    assert f"{EPOCHS * EPOCH_BATCHES * BATCH_SIZE} examples" in said and "Goes on" not in said
     assert largest_difference(copy.model.get_weights(), uninterrupted.model.get_weights()) < 1e-6
 
 
