@@ -1,6 +1,7 @@
 """What several test files share: texts of any kind, tiny models, and one tiny copy that has learned something."""
 
 import fcntl
+import gc
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -20,6 +21,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # In a second Python, functions of test files would import TensorFlow once more for each training.
 os.environ["URLSEQ_ASKED_ELSEWHERE"] = "1"
 
+# Java's second compiler pays where a program runs for minutes; until then it takes the core from what it compiles.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 # Examples are drawn the same way each time, and no test fails because the machine was busy.
 settings.register_profile(
     "urlseq", deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
@@ -37,6 +41,12 @@ TEXTS = st.lists(TEXT)
 TINY_EXAMPLES = 600 * 32
 
 LETTERS, LONGEST_WORD = "abcdefghijklmnop", 4
+
+
+def pytest_collection_finish():
+    """What was imported stays to the end: else Python looks for garbage in all of it in each training."""
+    gc.collect()
+    gc.freeze()
 
 
 def words(rng: random.Random) -> str:

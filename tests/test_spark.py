@@ -42,6 +42,8 @@ from benchmarks.spark import bytes_read  # noqa: E402
 from urlseq import spark  # noqa: E402
 
 session_module = sys.modules["urlseq.spark.session"]  # `spark.session` is the function
+# For executors, what conftest.py says to the driver.
+ONE_COMPILER = {"spark__executor__extraJavaOptions": os.environ["SPARK_SUBMIT_OPTS"]}
 
 
 def java_works() -> bool:
@@ -279,24 +281,34 @@ def ancestors(pid: int) -> list[int]:
     return line
 
 
+def kill_in_mid_job(session, tasks: int) -> list[int]:
+    """Kills an executor as soon as some tasks of a stage with so many are done; who was killed is in the list then."""
+    tracker, killed = session.sparkContext.statusTracker(), []
+
+    def kill():
+        while not killed:
+            time.sleep(0.05)
+            stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+            if any(stage and 0 < stage.numCompletedTasks < stage.numTasks == tasks for stage in stages):
+                killed.append(executors()[0])
+                os.kill(killed[0], signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+    return killed
+
+
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_an_executor_is_killed_in_mid_job_and_nothing_is_lost(server, tmp_path):
     """After the tests that share a session: this one takes its place. Wrong endpoints come with it, for its time."""
-    found = spark.session("local-cluster[2,1,1024]", endpoint=server)
+    found = spark.session("local-cluster[2,1,1024]", endpoint=server, **ONE_COMPILER)
     frame = spark.read_table(found, "s3://public/eot-main").repartition(16)
     frame.count()
-    killed = []
 
     def slow_length(text):  # local, so that the executors get it by value: they can't import this module
-        time.sleep(0.0013)
+        time.sleep(0.0004)  # half a second a task, so that one is seen to be done before all are
         return len(text)
 
-    def kill():
-        time.sleep(4)  # labelling takes at least 13 s
-        killed.append(executors()[0])
-        os.kill(killed[0], signal.SIGKILL)
-
-    threading.Thread(target=kill).start()
+    killed = kill_in_mid_job(found, tasks=16)
     labelled = spark.with_answers(frame, slow_length).toArrow()
     assert killed and labelled.num_rows == 20_000
     assert all(str(len(url)) == length for url, length in zip(*map(pylist, labelled.columns), strict=True))

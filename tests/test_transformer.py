@@ -1,18 +1,14 @@
 """The transformer in real Spark sessions, with executors in processes of their own, one of which is killed."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
 from conftest import untrained_copy
-from test_spark import executors, java_works
+from test_spark import ONE_COMPILER, java_works, kill_in_mid_job
 
 from urlseq import load, load_lite
 from urlseq.answering import NONE_TRUSTED
@@ -41,7 +37,7 @@ TEXTS = [URL, "", None, TOO_LONG, NUL, BROKEN, "é"]
 @pytest.fixture(scope="module")
 def session():
     """Two executors in processes of their own, which see neither this repository's folder nor its models."""
-    yield spark.session("local-cluster[2,1,1024]", s3=False)
+    yield spark.session("local-cluster[2,1,1024]", s3=False, **ONE_COMPILER)
     spark.stop()
 
 
@@ -202,18 +198,7 @@ def test_an_executor_is_killed_in_mid_job_and_the_rows_are_the_same(session):
     texts = [text for text in registry_urls() if len(text.encode()) <= 256][::40]
     frame = session.createDataFrame(list(enumerate(texts)), "id int, url string").repartition(24)
     found = CopiedFunction().transform(frame)
-    tracker, killed = session.sparkContext.statusTracker(), []
-
-    def kill():  # as soon as some of the tasks are done
-        while not killed:
-            time.sleep(0.05)
-            stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
-            if any(stage and 0 < stage.numCompletedTasks < stage.numTasks == 24 for stage in stages):
-                killed.append(executors()[0])
-                os.kill(killed[0], signal.SIGKILL)
-
-    thread = threading.Thread(target=kill, daemon=True)
-    thread.start()
+    killed = kill_in_mid_job(session, tasks=24)
     rows = sorted(found.collect(), key=lambda row: row.id)
     assert killed
     expected = load("urlparse").predict(texts)
