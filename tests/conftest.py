@@ -4,7 +4,10 @@ import fcntl
 import gc
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -136,34 +139,48 @@ def tiny_budget() -> dict:
     }
 
 
-def learned_once(tmp_path_factory, name: str, learn: Callable):
-    """The copy of `str.upper` that `learn` makes. Of all processes of a test run, one learns it; the others load it."""
-    from urlseq import load
-
+def made_once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> Path:
+    """The folder that `make` fills. Of all processes of a test run, one does so; the others take what it made."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # each process has a folder of its own in there
         base = base.parent
     with (base / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (base / name / "copy.json").exists():
-            learn().save(base / name)
-    return load(base / name, str.upper)
+        if not (base / f"{name}.made").exists():
+            make(base / name)
+            (base / f"{name}.made").touch()
+    return base / name
 
 
 @pytest.fixture(scope="session")
 def learned(tmp_path_factory):
     """A copy of `str.upper`."""
-    from urlseq import copy_function
+    from urlseq import copy_function, load
 
-    return learned_once(tmp_path_factory, "learned", lambda: copy_function(str.upper, **tiny_budget()))
+    learn = partial(copy_function, str.upper, **tiny_budget())
+    return load(made_once(tmp_path_factory, "learned", lambda folder: learn().save(folder)), str.upper)
 
 
 @pytest.fixture(scope="session")
 def inverted(tmp_path_factory):
     """A copy of the inverse of `str.upper`."""
-    from urlseq import copy_function
+    from urlseq import copy_function, load
 
-    return learned_once(tmp_path_factory, "inverted", lambda: copy_function(inverse=str.upper, **tiny_budget()))
+    learn = partial(copy_function, inverse=str.upper, **tiny_budget())
+    return load(made_once(tmp_path_factory, "inverted", lambda folder: learn().save(folder)), str.upper)
+
+
+@pytest.fixture(scope="session")
+def exported_dates(tmp_path_factory):
+    """A folder where the command exported the copy `dates_in_hex`, and beside it, in `told.json`, what it told."""
+
+    def export(folder: Path) -> None:
+        command = [sys.executable, "-m", "urlseq", "export", "dates_in_hex", "--folder", str(folder)]
+        process = subprocess.run(command, capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr[-2000:]
+        (folder / "told.json").write_text(process.stdout)
+
+    return made_once(tmp_path_factory, "exported", export)
 
 
 def largest_difference(first, second) -> float:

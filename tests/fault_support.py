@@ -1,5 +1,6 @@
 """Processes that can be killed: what each of them does, and how they are started quickly."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ HERE = Path(__file__).parent
 EPOCHS, EPOCH_EXAMPLES = 12, 16
 # The inputs that exports are checked with.
 INPUTS = ["abc", "é"]
+gc.freeze()  # what was imported stays: else each forked process looks for garbage in it when it begins to train
 
 
 def forks() -> multiprocessing.context.BaseContext:

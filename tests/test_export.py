@@ -36,15 +36,11 @@ def dates():
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def exported(exported_dates):
     """What the command exports."""
-    folder = tmp_path_factory.mktemp("export")
-    command = [sys.executable, "-m", "urlseq", "export", "dates_in_hex", "--folder", str(folder)]
-    process = subprocess.run(command, capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr[-2000:]
-    told = json.loads(process.stdout)
-    assert told["folder"] == str(folder / "dates_in_hex") and told["checked"]["inputs"] == 200
-    return folder / "dates_in_hex"
+    told = json.loads((exported_dates / "told.json").read_text())
+    assert told["folder"] == str(exported_dates / "dates_in_hex") and told["checked"]["inputs"] == 200
+    return exported_dates / "dates_in_hex"
 
 
 def test_every_form_is_there_with_its_hash_and_was_checked(exported):

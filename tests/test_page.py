@@ -79,12 +79,12 @@ process.stdout.write(JSON.stringify(Object.fromEntries(names.map((name) => [name
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory):
+def models(exported_dates, tmp_path_factory):
     from urlseq.export import export
 
     folder = tmp_path_factory.mktemp("models")
-    for name in ("urlparse", "dates_in_hex"):
-        export(load(name), folder / name, count=50)
+    export(load("urlparse"), folder / "urlparse", count=50)
+    shutil.copytree(exported_dates / "dates_in_hex", folder / "dates_in_hex")
     return folder
 
 
