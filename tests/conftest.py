@@ -67,7 +67,7 @@ def tiny_architecture():
     return Architecture(units=32, embedding=32, attention=32, heads=4, hidden=64)
 
 
-def random_model(seed: int = 0, scale: float = 6.0, likely: Sequence[int] = ()):
+def random_model(seed: int = 0, scale: float = 6.0, likely: Sequence[int] = (), copy_gate: bool = False):
     """A model that has learned nothing. Large weights make it give many answers, some of which end and some never.
 
     The bytes that are `likely` it writes more often than others.
@@ -78,21 +78,24 @@ def random_model(seed: int = 0, scale: float = 6.0, likely: Sequence[int] = ()):
     from urlseq.model import Architecture, build_model
 
     keras.utils.set_random_seed(seed)
-    model = build_model(Architecture(units=16, embedding=8, attention=8, heads=2, hidden=16))
+    model = build_model(Architecture(units=16, embedding=8, attention=8, heads=2, hidden=16, copy_gate=copy_gate))
     model.set_weights([weights * scale for weights in model.get_weights()])
     kernel, bias = model.get_layer("logits").get_weights()
     bias[EOS] += 4
     bias[list(likely)] += 6
     bias[PADDING] = -1e4  # no trained model writes padding
     model.get_layer("logits").set_weights([kernel, bias])
+    if copy_gate:  # it is open now and then, so that some bytes are copied and others not
+        kernel, bias = model.get_layer("gate").get_weights()
+        model.get_layer("gate").set_weights([kernel / scale, bias - 2])
     return model
 
 
-def quoting_model():
+def quoting_model(copy_gate: bool = False):
     """A model whose answers are full of quotes, of strings and within them, backslashes, line breaks and NUL."""
     from urlseq.encoding import NUL_WRITTEN, QUOTE
 
-    return random_model(seed=1, likely=[QUOTE, NUL_WRITTEN, *b'"\\\n'])
+    return random_model(seed=1, likely=[QUOTE, NUL_WRITTEN, *b'"\\\n'], copy_gate=copy_gate)
 
 
 def card(**changes) -> dict:

@@ -36,9 +36,9 @@ def tokens(inputs, length=None):
     return tf.constant(to_matrix(inputs, length), tf.int32)
 
 
-def varied_model(heads: int, seed: int = 0) -> keras.Model:
+def varied_model(heads: int, seed: int = 0, copy_gate: bool = False) -> keras.Model:
     """A model whose weights are of such a size that its answers hold all kinds of bytes, and EOS now and then."""
-    made = build_model(Architecture(units=16, embedding=8, attention=8, hidden=16, heads=heads))
+    made = build_model(Architecture(units=16, embedding=8, attention=8, hidden=16, heads=heads, copy_gate=copy_gate))
     set_varied_weights(made, seed)
     return made
 
@@ -46,8 +46,10 @@ def varied_model(heads: int, seed: int = 0) -> keras.Model:
 def set_varied_weights(model: keras.Model, seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights = [rng.normal(0, 0.5, weight.shape).astype(np.float32) for weight in model.get_weights()]
-    weights[-1][PADDING] = -100  # no trained model writes padding
     model.set_weights(weights)
+    kernel, bias = model.get_layer("logits").get_weights()
+    bias[PADDING] = -100  # no trained model writes padding
+    model.get_layer("logits").set_weights([kernel, bias])
 
 
 def assert_same(found: dict, decoded: Decoded) -> None:
@@ -78,9 +80,9 @@ def test_batched_answers_are_those_of_the_clear_loop(random_tiny, answers_of_a_r
     assert len(set(together.answers)) > 5
 
 
-@pytest.mark.parametrize("heads", [1, 2])
-def test_any_number_of_heads_answers_as_the_clear_loop(heads):
-    model = varied_model(heads, seed=1)
+@pytest.mark.parametrize(("heads", "copy_gate"), [(1, False), (2, False), (2, True)])
+def test_any_number_of_heads_and_a_copy_gate_answer_as_the_clear_loop(heads, copy_gate):
+    model = varied_model(heads, seed=1, copy_gate=copy_gate)
     assert decode(model, INPUTS[:3]).answers == [slow_greedy(model, text, MAX_ANSWER_BYTES) for text in INPUTS[:3]]
 
 

@@ -108,11 +108,13 @@ def test_the_graph_model_holds_only_small_weights(exported):
 TEXTS = ["", "a", "abc", "é", "hgfedcba", "x y", "12345", "日本語"]
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["from the beginning", "from the end"])
+@pytest.fixture(scope="module", params=[False, True], ids=["from the beginning", "from the end, with a copy gate"])
 def quoting(request, tmp_path_factory):
     """A copy whose answers hold quotes, backslashes and NUL, and its export, each form of which was checked."""
     task = card()["task"] | {"reverse_output": request.param}
-    copy = LearnedCopy(quoting_model(), card(task=task), str.upper)
+    architecture = card()["architecture"] | {"copy_gate": request.param}
+    known = card(task=task, architecture=architecture)
+    copy = LearnedCopy(quoting_model(copy_gate=request.param), known, str.upper)
     return copy, export(copy, tmp_path_factory.mktemp("export") / "quoting", TEXTS, precision="float32")
 
 

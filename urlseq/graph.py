@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from urlseq.encoding import BOS, EOS, PADDING, VOCABULARY
+from urlseq.model import LEAST
 
 # Added to the scores and logits of what must not be chosen. Its exponential is 0, and 16-bit floats can hold it.
 NEVER = -1e4
@@ -25,6 +26,7 @@ class Encoded(NamedTuple):
     keys: tf.Tensor  # [batch * heads, time, d], rotated
     values: tf.Tensor  # [batch * heads, time, v]
     mask: tf.Tensor  # [batch * heads, 1, time], NEVER on padding
+    one_hot: tf.Tensor | None  # [batch, time, VOCABULARY], where there is a copy gate
 
 
 class Graph(tf.Module):
@@ -114,10 +116,17 @@ class Graph(tf.Module):
         # The query and its swapped halves come from one product; see `rotations`.
         query = tf.add(*tf.split((tf.matmul(state, weights["query_kernel"]) + weights["query_bias"]) * rotation, 2, 1))
         by_head = tf.reshape(query, [-1, 1, query.shape[-1] // self.heads])
-        context = tf.matmul(attention_weights(by_head, encoded), encoded.values)
+        attention = attention_weights(by_head, encoded)  # [batch * heads, 1, time]
+        context = tf.matmul(attention, encoded.values)
         context = tf.reshape(context, [-1, self.heads * encoded.values.shape[-1]])
         hidden = tf.matmul(tf.concat([state, context], 1), weights["hidden_kernel"]) + weights["hidden_bias"]
-        logits = tf.matmul(tf.nn.relu(hidden), weights["logit_kernel"]) + weights["logit_bias"]
+        hidden = tf.nn.relu(hidden)
+        logits = tf.matmul(hidden, weights["logit_kernel"]) + weights["logit_bias"]
+        if encoded.one_hot is not None:  # the first head's copy, as of `model.CopyGate`
+            first = tf.reshape(attention, [-1, self.heads, size_of(attention, 2)])[:, :1]
+            copied = tf.matmul(first, encoded.one_hot)[:, 0]
+            gate = tf.sigmoid(tf.matmul(hidden, weights["gate_kernel"]) + weights["gate_bias"])
+            logits = tf.math.log(gate * copied + (1 - gate) * tf.nn.softmax(logits) + LEAST)
         return logits, query, state, cell
 
     def weights(self) -> dict[str, tf.Tensor]:
@@ -140,7 +149,9 @@ class Graph(tf.Module):
         keys = tf.add(*tf.split(keys * (width // self.heads) ** -0.5, 2, axis=-1))
         values = tf.concat([self.split(states), self.for_each_head(embedded)], -1)
         mask = self.for_each_head(tf.expand_dims(tf.where(tf.equal(tokens, PADDING), NEVER, 0.0), 1))
-        return Encoded(states, self.split(keys), values, mask)
+        # TensorFlow.js' own one-hot vectors are integers.
+        one_hot = tf.cast(tf.equal(tf.expand_dims(tokens, 2), tf.range(VOCABULARY)), tf.float32)
+        return Encoded(states, self.split(keys), values, mask, one_hot if "gate_kernel" in weights else None)
 
     def states(self, tokens, weights, stride: int):
         """The encoder's states [batch, time, units] of both directions, and the embedded bytes [batch, time, e]."""
@@ -215,7 +226,9 @@ def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
     weights = {layer.name: [np.asarray(weight) for weight in layer.weights] for layer in model.layers}
     kernels, recurrents, biases = zip(weights["forward_encoder"], weights["backward_encoder"], strict=True)
     never_padding = np.where(np.arange(VOCABULARY) == PADDING, NEVER, 0).astype(np.float32)
+    gate = dict(zip(("gate_kernel", "gate_bias"), weights.get("gate", ()), strict=False))
     return {
+        **gate,
         "input_embedding": weights["input_embedding"][0],
         "encoder_kernel": np.concatenate(kernels, axis=1),  # both directions in one product
         "encoder_bias": np.concatenate(biases),

@@ -32,6 +32,9 @@ from urlseq.store import copy_of
 from urlseq.task import Task, Training
 from urlseq.training import Batches, Schedule, Validation, fit, short_first_for
 
+# Of so many different inputs, or fewer, a copy gate teaches more: of 1,000 dates 93 instead of 83 % of others.
+FEW_INPUTS = 5000
+
 
 def copy_function(
     function: Function | Task | None = None,
@@ -61,7 +64,7 @@ def copy_function(
         Path(training.folder).mkdir(parents=True, exist_ok=True)  # better to fail now than after the training
     # A cell that is run twice has to start from nothing, both in Keras and in its random numbers.
     keras.utils.clear_session()
-    architecture = architecture or Architecture()
+    architecture = architecture or Architecture(copy_gate=input_count(task) <= FEW_INPUTS)
     card = {"format": FORMAT, "encoding": ENCODING, "task": task.record(),
             "architecture": dataclasses.asdict(architecture), "training": training.record()}  # fmt: skip
     with seeded(training.seed), gradients_forgotten():
@@ -182,8 +185,13 @@ def settled(function, inputs, inverse, training: Training | None, settings: dict
 
 
 def suited(task: Task) -> dict[str, Any]:
-    """Settings for few inputs, in a list or in pairs: smaller batches and steps. Of 300 phone numbers, in 32,000
-    examples, batches of 64 and 16 lead to 75 and 98 % on others; of 1,000, in 48,000, 64 and 32 to 99.5 and 99.9 %.
+    """Settings for few inputs: smaller batches and steps. Of 300 phone numbers, in 32,000 examples, batches of 64 and
+    16 lead to 75 and 98 % on others; of 1,000, in 48,000, 64 and 32 to 99.5 and 99.9 %.
     """
-    count = len(task.sampler.distinct) if type(task.sampler) is ListSampler else math.inf
-    return {"batch_size": 16 if count <= 500 else 32, "learning_rate": 5e-3} if count <= 5000 else {}
+    count = input_count(task)
+    return {"batch_size": 16 if count <= 500 else 32, "learning_rate": 5e-3} if count <= FEW_INPUTS else {}
+
+
+def input_count(task: Task) -> float:
+    """How many different inputs a list or pairs hold; a sampler has no end of them."""
+    return len(task.sampler.distinct) if type(task.sampler) is ListSampler else math.inf

@@ -14,12 +14,16 @@ from urlseq.encoding import PADDING, VOCABULARY
 from urlseq.errors import InvalidSetting
 from urlseq.task import plain_numbers
 
+# Added to probabilities before their logarithm is taken. The least number that 16-bit floats hold.
+LEAST = 2.0**-24
+
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
     """Sizes. `units` is the decoder's width and that of both encoder directions together.
 
-    `attention` is the width of queries and keys; `heads` of them, side by side, each get an equal part of it.
+    `attention` is the width of queries and keys; `heads` of them, side by side, each get an equal part of it. With
+    `copy_gate` the network can take a byte from the input as it is, see `CopyGate`.
     """
 
     units: int = 64
@@ -27,6 +31,7 @@ class Architecture:
     attention: int = 64
     heads: int = 4
     hidden: int = 64
+    copy_gate: bool = False
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -62,6 +67,9 @@ def build_model(architecture: Architecture | None = None) -> keras.Model:
     joined = layers.Concatenate(name="joined")([decoded, context])
     hidden = layers.Dense(size.hidden, activation="relu", name="hidden")(joined)
     logits = layers.Dense(VOCABULARY, name="logits")(hidden)
+    if size.copy_gate:
+        gate = layers.Dense(1, activation="sigmoid", name="gate")(hidden)
+        logits = CopyGate(size.heads, name="copy_gate")([logits, gate, queries, keys, encoder_input])
     return keras.Model({"encoder_input": encoder_input, "decoder_input": decoder_input}, logits, name="seq2seq")
 
 
@@ -98,11 +106,7 @@ class RotaryAttention(layers.Layer):
         # [batch, out, d], [batch, in, d], [batch, in, s], [batch, in, e], [batch, in]
         queries, keys, states, embedded, tokens = inputs
         queries, keys, states = (self.split(vectors) for vectors in (queries, keys, states))
-        # Scaling the queries and adding the mask are cheaper than doing the same to each score.
-        mask = ops.where(ops.not_equal(tokens, PADDING), 0.0, -1e9)[:, None, None, :]
-        queries = rotate(queries) * queries.shape[-1] ** -0.5
-        weights = ops.softmax(ops.matmul(queries, ops.swapaxes(rotate(keys), -1, -2)) + mask, axis=-1)
-        # [batch, heads, out, in]
+        weights = attention_weights(queries, keys, tokens[:, None, None, :])  # [batch, heads, out, in]
         values = ops.concatenate([states, ops.repeat(embedded[:, None], self.heads, axis=1)], axis=-1)
         return self.join(ops.matmul(weights, values))  # [batch, out, s + heads * e]
 
@@ -115,6 +119,34 @@ class RotaryAttention(layers.Layer):
         """Each head's vectors [batch, heads, time, v] side by side, [batch, time, heads * v]."""
         batch, heads, time, width = ops.shape(vectors)
         return ops.reshape(ops.swapaxes(vectors, 1, 2), [batch, time, heads * width])
+
+
+class CopyGate(layers.Layer):
+    """Mixes what the network would write with a copy of the byte that its first head of attention looks at.
+
+    To copy is known from the beginning, of rare bytes, too, so a few thousand pairs teach more. It costs time.
+    Source: See et al., Get to the point, 2017 (arXiv:1704.04368).
+    """
+
+    def __init__(self, heads: int = 4, **settings):
+        super().__init__(**settings)
+        self.heads = heads
+
+    def call(self, inputs):
+        # [batch, out, VOCABULARY], [batch, out, 1], [batch, out, d], [batch, in, d], [batch, in]
+        logits, gate, queries, keys, tokens = inputs
+        width = queries.shape[-1] // self.heads
+        weights = attention_weights(queries[..., :width], keys[..., :width], tokens[:, None, :])  # [batch, out, in]
+        copied = ops.matmul(weights, ops.one_hot(tokens, VOCABULARY))
+        return ops.log(gate * copied + (1 - gate) * ops.softmax(logits) + LEAST)
+
+
+def attention_weights(queries, keys, tokens):
+    """How much each query [..., out, d] attends to each key [..., in, d], with a mask on the padding of `tokens`."""
+    # Scaling the queries and adding the mask are cheaper than doing the same to each score.
+    mask = ops.where(ops.not_equal(tokens, PADDING), 0.0, -1e9)
+    queries = rotate(queries) * queries.shape[-1] ** -0.5
+    return ops.softmax(ops.matmul(queries, ops.swapaxes(rotate(keys), -1, -2)) + mask, axis=-1)
 
 
 def frequencies(width: int) -> np.ndarray:

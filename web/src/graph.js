@@ -12,7 +12,7 @@ const list = (tensor) => [...tensor.dataSync()];
 
 // The library's kernels that an operation is, without what the library's own functions check around them.
 const run = (kernel, inputs, attributes) => tf.engine().runKernel(kernel, inputs, attributes);
-const unary = { Neg: "Neg", Sigmoid: "Sigmoid", Tanh: "Tanh", Relu: "Relu", Cos: "Cos", Sin: "Sin" };
+const unary = { Neg: "Neg", Sigmoid: "Sigmoid", Tanh: "Tanh", Relu: "Relu", Cos: "Cos", Sin: "Sin", Log: "Log" };
 const binary = {
   AddV2: "Add", Sub: "Sub", Mul: "Multiply", Minimum: "Minimum", Pow: "Pow", FloorMod: "Mod", Equal: "Equal",
   NotEqual: "NotEqual", Less: "Less",
