@@ -20,6 +20,7 @@ NAMES = [
     "export_sizes",
     "serving",
     "service",
+    "ports",
     "spark_ml",
     "search",
     "spark",

@@ -222,7 +222,8 @@ def ladder() -> str:
                  [each["counts"]["trusted"] for each in first], [each["examples"] for each in first]]  # fmt: skip
         rows.append([f"{weights:,} ({size})", *map(span, [*found, *exact, *costs])])
     count = {each["function"]: each["counts"]["count"] for each in result("ladder").values()}
-    head = ["weights", f"real URLs, of {count['urlparse']:,}", "edge cases", "trusted", "examples",
+    [edge_cases] = {each["edges"]["count"] for each in result("ladder").values() if each.get("edges")}
+    head = ["weights", f"real URLs, of {count['urlparse']:,}", f"edge cases, of {edge_cases:,}", "trusted", "examples",
             f"`splitext`, of {count['splitext']:,}", f"`dates_in_hex`, of {count['dates_in_hex']:,}", "file, kB",
             "answer, ms"]  # fmt: skip
     return table(head, rows) + source("ladder")
@@ -339,10 +340,13 @@ def seconds() -> str:
 def own() -> str:
     functions = {"phones": "phone numbers, `phonenumbers` to E.164", "prices": "prices, `price-parser`",
                  "names": "names of many countries, `nameparser` to seven parts",
-                 "slugs": "slugs of many languages, `python-slugify`"}  # fmt: skip
-    rows = []
-    for name, counts in sorted(result("own").items()):
-        kind, way = name.split(", ")
+                 "slugs": "slugs of many languages, `python-slugify`",
+                 "dates": "dates in 26 formats, `dateutil` to ISO",
+                 "romans": "Roman numerals, `roman`", "addresses": "US addresses, `usaddress` to their parts",
+                 "metres": "lengths, `pint` to metres"}  # fmt: skip
+    rows, ways = [], ["300", "1000", "5000", "like"]
+    found = [(*name.split(", "), counts) for name, counts in result("own").items()]
+    for kind, way, counts in sorted(found, key=lambda each: (each[0], ways.index(each[1]))):
         learned = "`like` 300 inputs" if way == "like" else f"{int(way):,} pairs"
         rows.append([functions.get(kind, kind), learned, share(counts), trust(counts), f"{counts['examples']:,}",
                      f"{counts['minutes']:.1f}"])  # fmt: skip
@@ -376,6 +380,14 @@ def serving() -> str:
     memory = ", ".join(f"{megabytes:,} MB {when}" for when, megabytes in found["server_memory_mb"].items())
     head = ["a call", "median", "90th percentile", "99th percentile"]
     return f"{table(head, rows)}{source('serving')}\n\nMemory of the server's process, TensorFlow included: {memory}."
+
+
+@figure
+def ports() -> str:
+    rows = [[name, f"{each['first_s']:.2f} s", f"{each['one_ms']:.1f} ms", f"{each['per_cpu_s']:,.0f}",
+             f"{each['memory_mb']:.0f} MB"] for name, each in result("ports").items()]  # fmt: skip
+    head = ["", "start to the first answer", "one answer", "URLs for a second of CPU time", "memory"]
+    return table(head, rows) + source("ports")
 
 
 @figure
