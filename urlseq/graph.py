@@ -118,9 +118,8 @@ class Graph(tf.Module):
         by_head = tf.reshape(query, [-1, 1, query.shape[-1] // self.heads])
         attention = attention_weights(by_head, encoded)  # [batch * heads, 1, time]
         context = tf.matmul(attention, encoded.values)
-        context = tf.reshape(context, [-1, self.heads * encoded.values.shape[-1]])
-        hidden = tf.matmul(tf.concat([state, context], 1), weights["hidden_kernel"]) + weights["hidden_bias"]
-        hidden = tf.nn.relu(hidden)
+        joined = tf.concat([state, tf.reshape(context, [-1, self.heads * encoded.values.shape[-1]])], 1)
+        hidden = tf.nn.relu(tf.matmul(joined, weights["hidden_kernel"]) + weights["hidden_bias"])
         logits = tf.matmul(hidden, weights["logit_kernel"]) + weights["logit_bias"]
         if encoded.one_hot is not None:  # the first head's copy, as of `model.CopyGate`
             first = tf.reshape(attention, [-1, self.heads, size_of(attention, 2)])[:, :1]
@@ -149,9 +148,10 @@ class Graph(tf.Module):
         keys = tf.add(*tf.split(keys * (width // self.heads) ** -0.5, 2, axis=-1))
         values = tf.concat([self.split(states), self.for_each_head(embedded)], -1)
         mask = self.for_each_head(tf.expand_dims(tf.where(tf.equal(tokens, PADDING), NEVER, 0.0), 1))
-        # TensorFlow.js' own one-hot vectors are integers.
-        one_hot = tf.cast(tf.equal(tf.expand_dims(tokens, 2), tf.range(VOCABULARY)), tf.float32)
-        return Encoded(states, self.split(keys), values, mask, one_hot if "gate_kernel" in weights else None)
+        one_hot = None
+        if "gate_kernel" in weights:  # TensorFlow.js' own one-hot vectors are integers
+            one_hot = tf.cast(tf.equal(tf.expand_dims(tokens, 2), tf.range(VOCABULARY)), tf.float32)
+        return Encoded(states, self.split(keys), values, mask, one_hot)
 
     def states(self, tokens, weights, stride: int):
         """The encoder's states [batch, time, units] of both directions, and the embedded bytes [batch, time, e]."""
