@@ -131,7 +131,8 @@ def readme() -> str:
                                ("urls_long", "long URLs, 257 to 1,024 bytes"))]  # fmt: skip
     rows += [["edge cases of three test suites", of(edges(MAIN_JOB)), of(edges(SHIPPED, 1024))]]
     rows += [["*trusted answers to the six lists*", *(trust(each["the six lists"]) for each in (main, shipped))]]
-    return table(["exact match", "ten minutes of training, to 128 bytes", "the shipped copy, to 1,024 bytes"], rows)
+    head = ["exact match", "ten minutes of training, URLs up to 128 bytes", "the shipped copy, URLs up to 1,024 bytes"]
+    return table(head, rows)
 
 
 @figure
