@@ -79,7 +79,10 @@ def main(quick: bool = False) -> None:
         ["toPandas without Arrow, s", spread(plain)],
         ["toPandas with Arrow, s", spread(arrow)],
         *([f"kB read: {name}", f"{size / 1e3:,.0f} ({size / read['all columns']:.1%})"] for name, size in read.items()),
-        [f"URLs/s of the stream, features included ({count:,} URLs, the rows {copies} times, numbered)", f"{rate:,.0f}"],
+        [
+            f"URLs/s of the stream, features included ({count:,} URLs, the rows {copies} times, numbered)",
+            f"{rate:,.0f}",
+        ],
         ["memory growth of the stream meanwhile, MB", f"{growth:.0f}"],
     ]
     print(machine(), table([f"{rows:,} rows", "measured"], lines), sep="\n\n")
