@@ -114,16 +114,6 @@ def mail_address(rng: random.Random) -> str:
     return form if rng.random() < 0.8 else edit(rng, form)
 
 
-def file_path(rng: random.Random) -> str:
-    """An absolute or a relative path."""
-    return symbol("path" if rng.random() < 0.5 else "rootless path")(rng)
-
-
-def ip_address(rng: random.Random) -> str:
-    """An address of version 6, or, one in five, of version 4."""
-    return symbol("ipv6 address" if rng.random() < 0.8 else "ipv4")(rng)
-
-
 # The letters of Latin, Greek, Cyrillic and Armenian that have a capital. That Ћ is the one of ћ is a fact that no other
 # letter teaches, so `title` has to meet each of them.
 LETTERS = "".join(chr(code) for code in range(0x80, 0x590) if chr(code).lower() != chr(code).upper())
@@ -136,6 +126,8 @@ MOMENTS = samplers.mixture(
     samplers.dates("1970-01-01", "1970-01-31"),
     weights=[6, 3, 1],
 )
+file_path = samplers.mixture(symbol("path"), symbol("rootless path"))
+ip_address = samplers.mixture(symbol("ipv6 address"), symbol("ipv4"), weights=[0.8, 0.2])
 TWO_BYTES, TWO_NUMBERS = samplers.numbers(0, 2**16), samplers.arguments(*[samplers.numbers(0, 1000)] * 2)
 TWO_CENTURIES = samplers.dates("1900-01-01", "2100-12-31")
 
