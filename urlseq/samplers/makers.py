@@ -10,8 +10,7 @@ from urlseq.samplers.noise import noisy_url, shorten
 from urlseq.samplers.url_grammar import DIGITS, symbol
 from urlseq.sampling import Sampler, held_out_rule, is_held_out
 
-# Longer URLs are made on purpose.
-ORDINARY_BYTES = 256
+ORDINARY_BYTES = 256  # longer URLs are made on purpose
 
 
 def urls(max_input_bytes: int = 128, noise: float = 0.5) -> Sampler:

@@ -2,7 +2,6 @@
 
 import random
 import re
-from collections.abc import Callable
 
 from urlseq.samplers.grammar import characters
 from urlseq.samplers.url_grammar import (
@@ -105,9 +104,9 @@ def random_words(rng: random.Random, text: str) -> str:
     return "".join(rng.choice(alphabet) if character.isalnum() else character for character in text)
 
 
-Noise = Callable[[random.Random, str], str]
-NOISES: list[Noise] = [shuffle_parts, add_blanks, change_slashes, change_case, random_characters]
-NOISES += [wrap, *[replace_characters, edit, repeat_part, random_words, scatter, scatter] * 2]  # more often than others
+# Those that are repeated come up more often than the others.
+NOISES = [shuffle_parts, add_blanks, change_slashes, change_case, random_characters, wrap,
+          *[replace_characters, edit, repeat_part, random_words, scatter, scatter] * 2]  # fmt: skip
 # Made without noise: hosts that are odd, wide or addresses, whose errors take many examples, and the shortest of parts.
 STRANGE = ["odd url", "tiny url", *["wide url"] * 2, *["ipv6 url"] * 3]
 

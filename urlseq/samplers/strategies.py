@@ -10,10 +10,8 @@ from urlseq.errors import InvalidSetting, MissingSource
 from urlseq.samplers.like import Like
 from urlseq.sampling import Sampler
 
-# Lists that hypothesis makes at once: later ones would be variants of those before.
-LISTS, LONGEST_LIST = 10, 20
-# Draws that the texts of a regular expression are recombined from.
-POOL = 1000
+LISTS, LONGEST_LIST = 10, 20  # that hypothesis makes at once: later ones would be variants of those before
+POOL = 1000  # draws that the texts of a regular expression are recombined from
 
 
 class StrategySampler:

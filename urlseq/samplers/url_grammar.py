@@ -88,21 +88,11 @@ def insert_anywhere(rng: random.Random, text: str, character: Sampler, count: in
     return "".join(characters)
 
 
-def wide_host(rng: random.Random) -> str:
-    """A host of Chinese, Japanese or Korean characters, or of others, with up to four marks that may be deceptive."""
-    return insert_anywhere(rng, symbol("wide name")(rng), symbol("wide mark"), rng.choice([0, 1, 1, 1, 2, 2, 4]))
-
-
 def quoted(rng: random.Random, text: str) -> str:
     """The text as it stands within a URL, percent-encoded once or, as redirects to redirects are, several times."""
     for _ in range(rng.choice([1, 1, 1, 2, 3, 4])):
         text = quote(text, safe=rng.choice(["", "", "/:"]))
     return text.lower() if rng.random() < 0.1 else text
-
-
-def nearly_deceptive(rng: random.Random) -> str:
-    """A character near a deceptive one: its first bytes of UTF-8, or all but the last, are often the same."""
-    return chr(ord(rng.choice(DECEPTIVE)) + rng.choice([rng.randint(-256, 256), rng.randint(-8, 8)]))
 
 
 def between(first: int, last: int) -> Sampler:
@@ -237,10 +227,14 @@ RULES: dict[str, Rule] = {
                   "{deceptive} {nearly deceptive} {nearly deceptive}"),
     "chosen odd parts": lambda rng: "".join(rng.choices(symbol("odd parts")(rng).split(" "), k=rng.randint(1, 4))),
     "start of ipv6": lambda rng: symbol("ipv6")(rng)[:-1], "end of ipv6": lambda rng: symbol("ipv6")(rng)[1:],
-    "nearly deceptive": nearly_deceptive,
+    # Near a deceptive one: its first bytes of UTF-8, or all but the last, are often the same
+    "nearly deceptive": lambda rng: chr(
+        ord(rng.choice(DECEPTIVE)) + rng.choice([rng.randint(-256, 256), rng.randint(-8, 8)])),
     # URLs whose hosts are addresses of version 6, or in the scripts of East Asia: errors have to be counted, or found
     "ipv6 url": "{scheme and colon:70}//{userinfo:4}{ipv6}{port:10}{after counted host}",
-    "wide url": "{scheme and colon:80}//{userinfo:4}{wide host}{port:8}{after counted host}", "wide host": wide_host,
+    "wide url": "{scheme and colon:80}//{userinfo:4}{wide host}{port:8}{after counted host}",
+    "wide host": lambda rng: insert_anywhere(  # up to four marks may be deceptive
+        rng, symbol("wide name")(rng), symbol("wide mark"), rng.choice([0, 1, 1, 1, 2, 2, 4])),
     "wide name": {"{wide label:1-4 .}": 3, "{wide label}.{top level}": 3, "{wide label:2-3 。}": 1,
                   "{first label}{wide label}.{top level}": 1, "{host name}": 1, "{non-ascii:1-3 .}": 1},
     "wide label": [characters("".join(map(chr, range(first, last))), 1, 10) for first, last in (
