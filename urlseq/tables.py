@@ -25,6 +25,7 @@ from urlseq.sampling import LabelledInput, is_held_out
 FILE_NAME = re.compile(r"\.(parquet|parq|pq)(\.gz(ip)?)?$", re.IGNORECASE)
 PAGE_ROWS = 8192  # the rows drawn from one row group before another one is chosen
 EMPTY_PAGES = 1000  # after so many pages in a row without an input there is hardly any in the table
+WAITS = [1, 2, 4, 8, 16, 0]  # the seconds after each request that failed; after the last one it is given up
 # Words in the errors of Arrow and of Java, and the error that each of them stands for.
 TRACES = [
     ("NoSuchBucket|UnknownStoreException|NO_SUCH_BUCKET", MissingSource, "There is no bucket {bucket}."),
@@ -117,28 +118,27 @@ def fragments(paths: Sequence[str], filesystem: pyarrow.fs.FileSystem, where: st
     return [ParquetFileFormat().make_fragment(path, filesystem) for path in paths]
 
 
-def with_retries(read: Callable[[], Any], address: str, tries: int = 6, first_wait: float = 1.0) -> Any:
+def with_retries(read: Callable[[], Any], address: str) -> Any:
     """What `read` returns; where a server is busy (403, 429, 503) or breaks off, it is asked again, later and later.
 
     Raises Unreachable when that does not help, MissingSource, and BadSource where it is damaged or no parquet file.
     """
-    for attempt in range(tries):
+    for wait in WAITS:
         try:
             return read()
         except Exception as error:
             failure, reason = failure_of(error), str(error) or type(error).__name__
-            if not failure and isinstance(error, FileNotFoundError):
-                raise MissingSource(f"There is no file {address}.") from None
-            kinds = (pa.ArrowException, UnicodeDecodeError)
-            if not failure and (isinstance(error, kinds) or (type(error) is OSError and not error.errno)):
-                raise BadSource(f"{address} can't be read as parquet: {reason.splitlines()[0]}") from None
             if not failure:
+                if isinstance(error, FileNotFoundError):
+                    raise MissingSource(f"There is no file {address}.") from None
+                kinds = (pa.ArrowException, UnicodeDecodeError)
+                if isinstance(error, kinds) or (type(error) is OSError and not error.errno):
+                    raise BadSource(f"{address} can't be read as parquet: {reason.splitlines()[0]}") from None
                 raise
-        if attempt + 1 < tries:
-            wait = first_wait * 2**attempt
-            print(f"{address} {failure} a request; asking again in {wait:g} s.", flush=True)
+        if wait:
+            print(f"{address} {failure} a request; asking again in {wait} s.", flush=True)
             time.sleep(wait)
-    raise Unreachable(f"{address} {failure} each of {tries} requests: {reason}. Check the address, or try later.")
+    raise Unreachable(f"{address} {failure} each of {len(WAITS)} requests: {reason}. Check the address, or try later.")
 
 
 def failure_of(error: BaseException | None) -> str:
@@ -164,8 +164,7 @@ def find_columns(columns: Sequence[str], names: Sequence[str], where: str) -> li
 
 
 def open_fragment(fragment: ParquetFileFragment, columns: Sequence[str], text: bool = False) -> ParquetFileFragment:
-    """The same file with its footer read. Raises MissingColumns, what `with_retries` does, and BadSource where the
-    columns have to be `text` and are not."""
+    """The same file with its footer read. Raises MissingColumns, and BadSource where columns have to be `text`."""
     with_retries(fragment.ensure_complete_metadata, fragment.path)
     schema = fragment.physical_schema
     names = find_columns(columns, with_retries(lambda: schema.names, fragment.path), fragment.path)
@@ -234,11 +233,11 @@ class TableSampler:
     `spark.write_training_table` mixes the rows and makes small row groups.
     """
 
-    def __init__(self, table: Table | str | Path, column: str = "url", answers: str | None = "answer"):
-        """Inputs come from `column`; where the table has a column `answers`, they carry it as their answer."""
+    def __init__(self, table: Table | str | Path, column: str = "url"):
+        """Inputs come from `column`; where the table has a column `answer`, they carry it."""
         files = local_table(table) if isinstance(table, str | Path) else table
         names = open_fragment(files[0], [column]).physical_schema.names
-        self.columns = [column, answers] if answers and answers in names and answers != column else [column]
+        self.columns = [column, "answer"] if "answer" in names and column != "answer" else [column]
         groups = [group for file in files for group in open_fragment(file, self.columns, True).split_by_row_group()]
         self.groups = [group for group in groups if group.row_groups[0].num_rows > 0]
         self.rows_up_to = list(itertools.accumulate(group.row_groups[0].num_rows for group in self.groups))
