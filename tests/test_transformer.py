@@ -1,6 +1,7 @@
 """The transformer in real Spark sessions, with executors in processes of their own, one of which is killed."""
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -170,8 +171,8 @@ def test_executors_need_not_see_the_folder(frame, tmp_path):
 
 
 def test_a_worker_loads_a_copy_once():
-    broadcast, other = ((copy.card, copy.model) for copy in map(load_lite, ("hex_of_text", "dates_in_hex")))
-    assert in_this_worker(*broadcast) is in_this_worker(json.loads(json.dumps(broadcast[0])), bytes(broadcast[1]))
+    broadcast, other = ((json.dumps(copy.card), copy.model) for copy in map(load_lite, ("hex_of_text", "dates_in_hex")))
+    assert in_this_worker(*broadcast) is in_this_worker(*pickle.loads(pickle.dumps(broadcast)))
     assert in_this_worker(*other) is not in_this_worker(*broadcast)
     assert in_this_worker(*other).name == load("dates_in_hex").name
 

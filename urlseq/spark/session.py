@@ -22,7 +22,7 @@ from urlseq.tables import translate_errors
 
 CHECKOUT = Path(__file__).resolve().parents[2]  # or, where the package is installed, what it is installed in
 CACHE = CHECKOUT / ".cache" if (CHECKOUT / "setup_colab.sh").exists() else Path(os.path.expanduser("~/.cache/urlseq"))
-QUIET_LOG = CHECKOUT / "urlseq" / "spark" / "log4j2.properties"
+QUIET_LOG = Path(__file__).resolve().with_name("log4j2.properties")
 SPARK_HOME = Path(pyspark.__file__).parent
 # Hadoop's S3 part has to be of the very same version as the Hadoop in pyspark.
 HADOOP_VERSION = "".join(path.stem[len("hadoop-client-api-") :] for path in SPARK_HOME.glob("jars/hadoop-client-api-*"))

@@ -1,5 +1,6 @@
 """A copied function as a stage of a Spark ML pipeline. Beside what Spark needs, workers need LiteRT and numpy."""
 
+import functools
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -100,7 +101,7 @@ def answering(spark: SparkSession, copied: LiteCopy, fallback: bool, parameters:
     if fallback and (copied.is_inverse or not known_function(copied.card)):
         raise NoFunction(f"There is no function to fall back on: {copied!r} is of none that is known here.")
     ship_package(spark)
-    broadcast = spark.sparkContext.broadcast((copied.card, copied.model))
+    broadcast = spark.sparkContext.broadcast((json.dumps(copied.card), copied.model))
     schema = T.StructType([FIELDS[parameter] for parameter in parameters])
     names = schema.names
 
@@ -131,11 +132,7 @@ def answer_all(copied: LiteCopy, texts: Sequence[str | None], fallback: bool, em
     return pd.DataFrame([rows[text] for text in texts], columns=columns, dtype=object)
 
 
-LOADED: dict[str, LiteCopy] = {}  # the copies of this worker, by their cards, which name the weights by a hash
-
-
-def in_this_worker(card: dict, model: bytes) -> LiteCopy:
+@functools.cache
+def in_this_worker(card: str, model: bytes) -> LiteCopy:
     """The copy that was broadcast, made when a worker sees it first."""
-    if (key := json.dumps(card)) not in LOADED:
-        LOADED[key] = LiteCopy(card, model)
-    return LOADED[key]
+    return LiteCopy(json.loads(card), model)
