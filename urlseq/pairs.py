@@ -14,10 +14,8 @@ from urlseq.functions import to_json
 from urlseq.sampling import LabelledInput, ListSampler
 from urlseq.sources import read_table
 
-# Of pairs whose limit is not given, inputs of more bytes are left out.
-LONGEST_INPUT = 1024
-# Of so many inputs at most, one may have several outputs.
-MOST_CONFLICTS = 0.05
+LONGEST_INPUT = 1024  # bytes; longer ones are left out of pairs whose limit is not given
+MOST_CONFLICTS = 0.05  # the share of inputs that may have several outputs
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

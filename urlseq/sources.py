@@ -18,8 +18,7 @@ from urlseq.vectorize import to_arrow
 
 # A sampler, texts (a list, an Arrow array), or the path of a file or a folder of parquet files.
 InputSource = Sampler | Iterable[str] | str | Path
-# A list of fewer inputs is refused.
-FEWEST_INPUTS = 10
+FEWEST_INPUTS = 10  # a list of fewer is refused
 
 
 def sampler_of(source: InputSource, column: str | None = None) -> Sampler:
@@ -86,10 +85,7 @@ def input_column(names: Sequence[str], column: str | None, path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file, which only line feeds end. What Windows adds to them is left out, with a warning.
-
-    Raises MissingSource, and BadSource where the file is damaged.
-    """
+    """The lines of a text file, which only line feeds end. What Windows adds to them is left out, with a warning."""
     try:
         with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rt", encoding="utf-8", newline="\n") as file:
             text = file.read()
