@@ -182,8 +182,7 @@ def registry_urls() -> list[str]:
     if spec is None or not spec.submodule_search_locations:
         raise MissingPackage("Real URLs come from the package bioregistry: pip install --no-deps bioregistry")
     address = re.compile(r"https?://[^\s\"'<>\\{}|^`]+")
-    found: set[str] = set()
-    for path in Path(spec.submodule_search_locations[0]).rglob("*"):
-        if path.suffix in (".json", ".csv", ".tsv", ".yml"):
-            found.update(address.findall(path.read_text(encoding="utf-8", errors="ignore")))
-    return sorted({url.rstrip(".,;)]") for url in found} - {""})
+    files = Path(spec.submodule_search_locations[0]).rglob("*")
+    data = (file for file in files if file.suffix in (".json", ".csv", ".tsv", ".yml"))
+    found = (url for file in data for url in address.findall(file.read_text(encoding="utf-8", errors="ignore")))
+    return sorted({url.rstrip(".,;)]") for url in found})

@@ -77,10 +77,7 @@ def files_in(folder: str, filesystem: pyarrow.fs.FileSystem) -> list[str]:
 
 def s3_table(path: str, anonymous: bool = True, region: str = "us-east-1", endpoint: str | None = None) -> Table:
     """The parquet files below `s3://bucket/folder`, for anyone or for the configured account. Raises as in `TRACES`."""
-    scheme, _, address = (endpoint or "https://").rpartition("://")
-    filesystem = pyarrow.fs.S3FileSystem(
-        anonymous=anonymous, region=region, endpoint_override=address or None, scheme=scheme or "https"
-    )
+    filesystem = pyarrow.fs.S3FileSystem(anonymous=anonymous, region=region, endpoint_override=endpoint)
     with translate_errors(path):
         return fragments(files_in(path.split("://")[-1].rstrip("/"), filesystem), filesystem, path)
 
@@ -119,10 +116,7 @@ def fragments(paths: Sequence[str], filesystem: pyarrow.fs.FileSystem, where: st
 
 
 def with_retries(read: Callable[[], Any], address: str) -> Any:
-    """What `read` returns; where a server is busy (403, 429, 503) or breaks off, it is asked again, later and later.
-
-    Raises Unreachable when that does not help, MissingSource, and BadSource where it is damaged or no parquet file.
-    """
+    """What `read` returns; where a server is busy (403, 429, 503) or breaks off, it is asked again, later and later."""
     for wait in WAITS:
         try:
             return read()
