@@ -10,10 +10,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 RESULTS = Path(__file__).parent / "results"
@@ -50,7 +51,7 @@ def gpus() -> list[str]:
         return []
 
 
-def side_by_side(task: Callable, names: Iterable[str], *arguments) -> Iterator[tuple[str, object]]:
+def side_by_side(task: Callable, names: Iterable[Hashable], *arguments) -> Iterator[tuple[Hashable, Any]]:
     """`(name, task(name, *arguments))` as each is done: as many at a time as there are cores, each on one of its own.
 
     Together they get more done than one training on all cores. Each runs in a fresh process.

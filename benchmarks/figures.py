@@ -241,7 +241,7 @@ def learning() -> str:
     found = result("learning")
     names = {"ours": "**this recipe**", "ours, by Adam": "with Adam instead of Muon",
              "ours, long inputs from the start": "with long inputs from the start",
-             "ours, one head of attention": "with one head of attention",
+             "ours, one head of attention": "with one head of attention", "ours, with a copy gate": "with a copy gate",
              "plain LSTMs with dot attention": "plain LSTMs that hand over their state, with dot attention",
              "plain LSTMs without attention": "the same without attention"}  # fmt: skip
     rows = [[names.get(row[0], row[0]), *row[1:5]] for row in found["rows"]]
