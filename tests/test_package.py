@@ -27,7 +27,7 @@ ORDER = """
     errors encoding sampling vectorize samplers.grammar samplers.url_grammar samplers.noise samplers.makers
     samplers.like samplers.strategies samplers tables sources functions pairs task gallery cards answering lite service
     model graph decoding
-    evaluation learned inverse store checkpoint training report baselines learn counterexamples plots
+    evaluation learned inverse store checkpoint training report learn counterexamples plots
     export.saved_model export.litert export.browser export export.serving spark.session spark.labels spark
     spark.transformer
 """.split()
@@ -111,8 +111,7 @@ def test_raises_no_bare_built_in_errors():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
                 found += [(path.name, node.exc.func.id)] if node.exc.func.id in bare else []
-    # Where JSON is parsed, a ValueError means that a text is none; and a full disk stays the OSError that it is.
-    assert found == [("cards.py", "OSError"), ("functions.py", "ValueError")]
+    assert found == [("cards.py", "OSError")]  # a full disk stays the OSError that it is
 
 
 # ---------------------------------------------------------------- imports

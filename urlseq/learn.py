@@ -15,7 +15,6 @@ import keras
 import numpy as np
 
 from urlseq.answering import NONE_TRUSTED
-from urlseq.baselines import WarnEarly
 from urlseq.cards import FORMAT
 from urlseq.checkpoint import Checkpoint
 from urlseq.decoding import gradients_forgotten
@@ -24,8 +23,8 @@ from urlseq.errors import InvalidSetting, NotSaved
 from urlseq.evaluation import percent
 from urlseq.functions import Function
 from urlseq.learned import LearnedCopy
-from urlseq.model import Architecture, build_model, masked_crossentropy
-from urlseq.report import Progress, ShowPredictions, duration, ending
+from urlseq.model import Architecture, build_model
+from urlseq.report import Progress, ShowPredictions, WarnEarly, duration, ending
 from urlseq.sampling import ListSampler
 from urlseq.sources import FEWEST_INPUTS, InputSource
 from urlseq.store import copy_of
@@ -168,20 +167,18 @@ def curve_in_words(curve: list[list[int]]) -> str:
 
 def settled(function, inputs, inverse, training: Training | None, settings: dict) -> tuple[Task, Training]:
     """The task and the training that the arguments of `copy_function` mean. Raises InvalidSetting."""
-    names = {kind: [field.name for field in dataclasses.fields(kind)] for kind in (Task, Training)}
+    names = {kind: [field.name for field in dataclasses.fields(kind) if field.init] for kind in (Task, Training)}
     if unknown := [name for name in settings if name not in names[Task] + names[Training]]:
         known = ", ".join([*names[Task], *names[Training], "architecture", "attempts", "callbacks"])
         raise InvalidSetting(f"There is no setting {', '.join(unknown)}. There are: {known}.")
-    for_task = {name: value for name, value in settings.items() if name in names[Task]}
+    for_task, for_training = ({name: settings[name] for name in names[kind] if name in settings} for kind in names)
     if isinstance(function, Task):
         if for_task or inputs is not None or inverse is not None:
             raise InvalidSetting("A Task has its own inputs and limits: change them there (dataclasses.replace).")
         task = function
     else:
         task = Task(function, inputs, inverse, **for_task)
-    for_training = {name: value for name, value in settings.items() if name in names[Training]}
-    training = dataclasses.replace(training or Training(**suited(task)), **for_training)
-    return task, training if training.loss else dataclasses.replace(training, loss=masked_crossentropy)
+    return task, dataclasses.replace(training or Training(**suited(task)), **for_training)
 
 
 def suited(task: Task) -> dict[str, Any]:

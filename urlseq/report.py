@@ -2,6 +2,7 @@
 
 import difflib
 import html
+import statistics
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -11,9 +12,11 @@ import numpy as np
 
 from urlseq.answering import parse
 from urlseq.decoding import Decoder
-from urlseq.evaluation import Evaluation, in_words, interval
-from urlseq.functions import Function, answers
+from urlseq.encoding import sketch, to_tokens
+from urlseq.evaluation import Evaluation, in_words, interval, percent
+from urlseq.functions import Function, answers, to_json
 from urlseq.learned import LearnedCopy
+from urlseq.task import Examples, Task
 from urlseq.vectorize import to_matrix
 
 
@@ -60,6 +63,42 @@ def ending(schedule, best: float, ended_by: str) -> str:
 
 def duration(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def baselines(known: Examples, asked: Examples) -> dict[str, int]:
+    """How many answers would be exact by each way to guess them. Near are inputs with like pieces, see `sketch`."""
+    vectors, others = (sketch(to_tokens([text.encode() for text in each.inputs]), 1024) for each in (asked, known))
+    nearest = (vectors @ others.T).argmax(axis=1)
+    guesses = {
+        "the input itself": map(to_json, asked.inputs),
+        "the same answer to all": [statistics.mode(known.answers)] * len(asked),
+        "the answer to the nearest input": [known.answers[row] for row in nearest],
+    }
+    return {name: sum(map(str.__eq__, guess, asked.answers)) for name, guess in guesses.items()}
+
+
+class WarnEarly(keras.callbacks.Callback):
+    """After a minute of training, says once where the copy is hardly better than `baselines`."""
+
+    def __init__(self, schedule, task: Task, held_out: Examples):
+        super().__init__()
+        self.schedule, self.task, self.held_out, self.done = schedule, task, held_out, False
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        if self.done or self.schedule.seconds < 60 or not len(self.held_out):
+            return
+        self.done, count = True, len(self.held_out)
+        found = baselines(self.task.examples("known", 2000, held_out=False), self.held_out)
+        best = max(found, key=lambda name: found[name])
+        exact = self.schedule.exact(logs["val_exact"])
+        # Better is what is so beyond chance.
+        if exact < 0.9 * count and interval(exact, count)[0] <= interval(found[best], count)[1]:
+            print(
+                f"After {duration(self.schedule.seconds)}, {percent(exact, count)} of held-out inputs are exact, "
+                f"hardly more than by giving {best} ({percent(found[best], count)}). Checksums, hashes and "
+                "arithmetic of many digits are not learned; others may need more time, or more and shorter inputs.",
+                flush=True,
+            )
 
 
 class RecordPredictions(keras.callbacks.Callback):

@@ -149,6 +149,8 @@ class Task:
     pairs: Any = None
     columns: Sequence[str] | None = None
     column: str | None = None
+    # The inputs that were left out since their values can't be answers, and why.
+    left_out: dict[str, str] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if sum(each is not None for each in (self.function, self.inverse, self.pairs)) != 1:
@@ -165,11 +167,6 @@ class Task:
         plain_numbers(self)
         if self.max_input_bytes < 1:
             raise InvalidSetting(f"max_input_bytes has to be above 0, but it is {self.max_input_bytes}.")
-
-    @functools.cached_property
-    def left_out(self) -> dict[str, str]:
-        """The inputs that were left out since their values can't be answers, and why."""
-        return {}
 
     @functools.cached_property
     def target(self) -> Function:
@@ -225,17 +222,15 @@ class Task:
         for text in inputs:
             try:
                 found = answer(self.target, text)
+                if (length := len(found.encode())) > LONGEST_ANSWER:
+                    size = f"{length:,} bytes, and a copy's answer {LONGEST_ANSWER:,} at most"
+                    advice = "Give shorter inputs, or a function with shorter answers."
+                    raise UnfitValue(f"{self.name}({shown(text)}) has {size}: {shown(found)}. {advice}")
             except UnfitValue as error:
                 self.left_out[text] = str(error)
-                continue
-            if (length := len(found.encode())) > LONGEST_ANSWER:
-                self.left_out[text] = (
-                    f"{self.name}({shown(text)}) has {length:,} bytes, and a copy's answer {LONGEST_ANSWER:,} at most: "
-                    f"{shown(found)}. Give shorter inputs, or a function with shorter answers."
-                )
-                continue
-            examples.inputs.append(text)
-            examples.answers.append(found)
+            else:
+                examples.inputs.append(text)
+                examples.answers.append(found)
         return examples
 
     def record(self) -> dict:

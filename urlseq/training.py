@@ -12,7 +12,7 @@ import numpy as np
 from urlseq.encoding import batches_by_length
 from urlseq.errors import UnfitFunction
 from urlseq.evaluation import interval
-from urlseq.model import exact_match
+from urlseq.model import exact_match, masked_crossentropy
 from urlseq.task import Examples, Task, Training
 from urlseq.vectorize import buffers, byte_lengths, written
 
@@ -197,7 +197,7 @@ def fit(model: keras.Model, batches: Batches, validation: Validation | None, che
     exact = keras.metrics.MeanMetricWrapper(exact_match, name="exact")
     # What ends before its learning rate is low has noisy weights: the average of them is better.
     optimizer = muon(batches.training.learning_rate, averages=batches.training.until is not None)
-    model.compile(optimizer, batches.training.loss, metrics=[exact], jit_compile=False)
+    model.compile(optimizer, batches.training.loss or masked_crossentropy, metrics=[exact], jit_compile=False)
     optimizer.build(model.trainable_variables)  # else `fit` would trace its first step twice
     checkpoint.set_model(model)
     first = checkpoint.restore()
