@@ -3,7 +3,6 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 import numpy as np
@@ -25,15 +24,13 @@ def gradients_forgotten() -> Iterator[None]:
     try:
         yield
     finally:
-        for name in [name for name in registry if name not in known and name.startswith("CustomGradient")]:
-            del registry[name]
+        for name in set(registry) - known:
+            if name.startswith("CustomGradient"):
+                del registry[name]
 
 
 def slow_greedy(model: keras.Model, text: str, max_answer_bytes: int, reverse_output: bool = False) -> str:
-    """The answer to one input, a byte at a time: all of the model runs anew for each byte.
-
-    Inefficient and clear: the most probable next byte is appended until that is EOS.
-    """
+    """The answer to one input, clear and slow: the most probable next byte, by all of the model, until that is EOS."""
     encoder_input = pad(to_matrix([text])).astype(np.int32)  # [1, in]
     written = [BOS]
     while len(written) <= max_answer_bytes:
@@ -55,8 +52,12 @@ class Decoder:
         """`max_answer_bytes` is how many bytes an answer may have before it is given up."""
         Decoder.process = Decoder.process or os.getpid()
         self.reverse_output = reverse_output
-        self.graph = Graph(model, max_answer_bytes)
-        self.compiled: dict[Any, Any] = {}
+        self.graph = graph = Graph(model, max_answer_bytes)
+        # There is no control flow of Python in them that AutoGraph would have to translate.
+        compiled = tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
+        self.decode = compiled(lambda tokens: graph.decode(tokens))
+        self.decode_with_attention = compiled(lambda tokens: graph.decode(tokens, attention=True))
+        self.midrange = compiled(graph.midrange)
 
     @classmethod
     def check_process(cls) -> None:
@@ -69,10 +70,9 @@ class Decoder:
 
     def __call__(self, matrix: np.ndarray, attention: bool = False) -> Decoded:
         """Answers to a byte matrix [batch, in]."""
-        decode = self.compile(f"decode {attention}", lambda tokens: self.graph.decode(tokens, attention=attention))
-        found = {name: tensor.numpy() for name, tensor in decode(tf.constant(matrix, tf.int32)).items()}
-        answers = to_answers(found["answer"], self.reverse_output)
-        decoded = Decoded(answers, found["confidence"], found["ended"] > 0)
+        decode = self.decode_with_attention if attention else self.decode
+        found = {name: tensor.numpy() for name, tensor in decode(matrix.astype(np.int32)).items()}
+        decoded = Decoded(to_answers(found["answer"], self.reverse_output), found["confidence"], found["ended"] > 0)
         if attention:
             rows = zip(found["attention"], found["answer"], (matrix != PADDING).sum(axis=1), strict=True)
             decoded.attention = [self.by_json_byte(weights[:, :width], answer) for weights, answer, width in rows]
@@ -85,14 +85,3 @@ class Decoder:
             length = before_end(answer[None]).sum()
             steps[:length] = steps[:length][::-1].copy()
         return weights[np.repeat(steps, JSON_LENGTHS[answer[steps]])]
-
-    def midrange(self, matrix: np.ndarray) -> np.ndarray:
-        """One vector for each row of a byte matrix [batch, in], float32 [batch, units]; see `Graph.midrange`."""
-        return self.compile("midrange", self.graph.midrange)(tf.constant(matrix, tf.int32)).numpy()
-
-    def compile(self, name: str, function):
-        if name not in self.compiled:
-            signature = [tf.TensorSpec([None, None], tf.int32)]
-            # There is no control flow of Python in it that AutoGraph would have to translate.
-            self.compiled[name] = tf.function(function, input_signature=signature, autograph=False)
-        return self.compiled[name]

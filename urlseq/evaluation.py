@@ -29,8 +29,7 @@ class Evaluation:
 
     @property
     def correct(self) -> np.ndarray:
-        pairs = zip(self.expected, self.predicted, strict=True)
-        return np.array([expected == predicted for expected, predicted in pairs], bool)
+        return np.array(self.expected, object) == np.array(self.predicted, object)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -43,8 +42,8 @@ class Evaluation:
 
     def mistakes(self) -> list[tuple[str, str, str]]:
         """(input, expected, predicted) of each wrong answer."""
-        triples = zip(self.inputs, self.expected, self.predicted, strict=True)
-        return [triple for triple, correct in zip(triples, self.correct, strict=True) if not correct]
+        rows = zip(self.inputs, self.expected, self.predicted, strict=True)
+        return [row for row in rows if row[1] != row[2]]
 
     def __str__(self) -> str:
         return in_words(self.counts)
@@ -91,17 +90,15 @@ def compare(model: keras.Model, decoder: Decoder, examples: Examples) -> Decoded
     Teacher forcing runs first, as it is several times faster: where each byte is the most probable one given the
     correct ones before it, greedy decoding writes just that answer with that confidence. The rest is decoded.
     """
-    count = len(examples)
-    found = Decoded(list(examples.answers), np.ones(count, np.float32), np.ones(count, bool))
-    missed: list[int] = []
+    found, missed = Decoded.empty(len(examples)), list[int]()
+    found.answers[:] = examples.answers
     for rows in batches_by_length(examples.lengths, 256):
         batch = examples.rows(rows)
         model_inputs, target = batch.batch()
         logits = model.predict_on_batch(model_inputs)
         found.confidence[rows] = probability_of(target, logits)
         missed.extend(rows[np.asarray(exact_match(target, logits)) == 0])
-    if missed:
-        found.put(missed, decode_all(decoder, examples.rows(missed).inputs))
+    found.put(missed, decode_all(decoder, examples.rows(missed).inputs))
     return found
 
 

@@ -41,12 +41,10 @@ class LearnedCopy(BaseCopy):
         return f"<copy of {self.name}, {weights}, inputs up to {self.max_input_bytes} bytes>"
 
     def decode(self, inputs: Sequence[str]) -> Decoded:
-        """The greedy answers to valid inputs, by TensorFlow. Raises Forked in a process that can't answer."""
         return decode_all(self.decoder, inputs)
 
     def midrange(self, tokens: np.ndarray) -> np.ndarray:
-        """The middle between the largest and the smallest of each of the encoder's states, float32 [batch, units]."""
-        return self.decoder.midrange(tokens)
+        return self.decoder.midrange(tokens).numpy()
 
     def attention(self, text: str) -> tuple[str, np.ndarray]:
         """The answer, and how much each of its bytes (rows, with EOS) attends to each of the input's (with EOS)."""
@@ -94,7 +92,7 @@ class LearnedCopy(BaseCopy):
         Up to `kept` of them, of 30 kB at most, stay in the card.
         """
         expected, decoded = self.compare(examples)
-        correct = np.array([answer == known for answer, known in zip(decoded.answers, expected, strict=True)], bool)
+        correct = np.array(expected, object) == np.array(decoded.answers, object)
         # What is not trusted for other reasons proves nothing of what is.
         sound = [prediction.trusted for prediction in judge(examples.inputs, decoded, 0.0, self.bytes_seen)]
         found = threshold_for(decoded.confidence[sound], correct[sound], TRUSTED_RISK)
