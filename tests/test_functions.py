@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urlseq import functions
+from urlseq.answering import parse
 from urlseq.errors import NoFunction, UnfitFunction, WrongType
 from urlseq.functions import (
     Inverse,
@@ -25,7 +26,6 @@ from urlseq.functions import (
     answers_elsewhere,
     changed_answer,
     check_callable,
-    from_json,
     function_named,
     name_of,
     to_json,
@@ -248,14 +248,13 @@ def test_a_module_that_lacks_another_says_which(tmp_path, monkeypatch):
 
 
 @given(JSON)
-def test_from_json_gives_back_what_to_json_took(value):
-    assert from_json(to_json(value)) == value
+def test_an_answer_is_parsed_to_what_to_json_took(value):
+    assert parse(to_json(value)) == (value, "")
 
 
 @pytest.mark.parametrize("text", ["", "{", "NaN", "[-Infinity]", "1e999", "[" * 100_000, "1 2", "'a'"])
-def test_what_is_no_json_raises_a_value_error(text):
-    with pytest.raises(ValueError):
-        from_json(text)
+def test_what_is_no_json_has_no_value(text):
+    assert parse(text) == (None, "the answer is no JSON")
 
 
 # ---------------------------------------------------------------- inverses and inputs that carry their answer

@@ -11,7 +11,7 @@ import numpy as np
 
 from urlseq.encoding import EMBEDDING, batches_by_length, input_list, invalid_reason, shown, sketch, to_tokens
 from urlseq.errors import InvalidInput, NoFunction
-from urlseq.functions import Function, Inverse, answers, from_json
+from urlseq.functions import Function, Inverse, answers, to_json
 
 # A confidence that no answer reaches. Not infinity, which JSON can't hold.
 NONE_TRUSTED = 2.0
@@ -80,8 +80,9 @@ def judge(inputs: Sequence[str], decoded: Decoded, threshold: float, bytes_seen:
 def parse(answer: str) -> tuple[object, str]:
     """The value of an answer and "", or None and why it has none."""
     try:
-        return from_json(answer), ""
-    except ValueError:
+        to_json(value := json.loads(answer))  # which refuses NaN and infinity
+        return value, ""
+    except (ValueError, RecursionError):
         return None, "the answer is no JSON"
 
 
@@ -130,13 +131,9 @@ class BaseCopy:
         """
         if not fallback:
             certified = isinstance(self.function, Inverse)
-            return [prediction.value if prediction.trusted or not certified else None
-                    for prediction in self.predict(inputs)]  # fmt: skip
-        function = self.real_function()
-        return [
-            prediction.value if prediction.trusted else json.loads(answers(function, [text])[0])
-            for text, prediction in zip(inputs, self.predict_all(inputs), strict=True)
-        ]
+            return [each.value if each.trusted or not certified else None for each in self.predict(inputs)]
+        function, pairs = self.real_function(), zip(inputs, self.predict_all(inputs), strict=True)
+        return [each.value if each.trusted else json.loads(answers(function, [text])[0]) for text, each in pairs]
 
     @one_or_many
     def predict(self, inputs: str | Sequence[str]):
@@ -176,10 +173,10 @@ class BaseCopy:
         predictions = judge(inputs, decoded, self.card["threshold"], self.bytes_seen)
         if not isinstance(self.function, Inverse):
             return predictions
-        certified = [self.function.certifies(prediction.value, text)
-                     for prediction, text in zip(predictions, inputs, strict=True)]  # fmt: skip
-        return [dataclasses.replace(prediction, trusted=trusted, reason="" if trusted else UNCERTIFIED)
-                for prediction, trusted in zip(predictions, certified, strict=True)]  # fmt: skip
+        for prediction, text in zip(predictions, inputs, strict=True):
+            prediction.trusted = self.function.certifies(prediction.value, text)
+            prediction.reason = "" if prediction.trusted else UNCERTIFIED
+        return predictions
 
     def invalid_reason(self, text: str) -> str:
         """Why a text can't be an input of this copy; "" for one that can."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from urlseq.encoding import shown
 from urlseq.errors import NoFunction, UnfitFunction, UnfitValue, WrongType
-from urlseq.sampling import LabelledInput, Sampler, held_out_rule
+from urlseq.sampling import LabelledInput, Sampler
 
 Function = Callable[[str], Any]
 # What a function may raise as an answer: `argparse`, for one, ends the program on a bad line.
@@ -68,9 +68,8 @@ def check_callable(function: Any) -> None:
     except ValueError:  # some that are written in C do not tell what they take
         return
     except TypeError as error:
-        name = name_of(function)
-        advice = f"Wrap it, such as lambda text: {name}(text, ...)."
-        raise WrongType(f"{name} does not take one text alone ({error}). {advice}") from None
+        advice = f"Wrap it, such as lambda text: {name_of(function)}(text, ...)."
+        raise WrongType(f"{name_of(function)} does not take one text alone ({error}). {advice}") from None
 
 
 def answer(function: Function, text: str) -> str:
@@ -145,11 +144,11 @@ def changed_answer(function: Function, inputs: Sequence[str], expected: Sequence
 
 def answers_elsewhere(function: Function, inputs: Sequence[str], seconds: float = 20) -> list[str] | None:
     """The answers in a new Python, where text has other hashes; None where the function is not found there."""
+    if ASKED in os.environ:  # the function's module itself learns a copy while it is imported
+        return None
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     path = os.pathsep.join(filter(None, sys.path))
     environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": path, ASKED: "1"}
-    if ASKED in os.environ:  # the function's module itself learns a copy while it is imported
-        return None
     try:
         found = subprocess.run([sys.executable, "-c", ELSEWHERE], input=pickle.dumps((function, inputs)), check=True,
                                capture_output=True, timeout=seconds, env=environment)  # fmt: skip
@@ -161,17 +160,6 @@ def answers_elsewhere(function: Function, inputs: Sequence[str], seconds: float 
 def to_json(value: Any) -> str:
     """Compact JSON. Named tuples become lists; what JSON can't hold raises TypeError or ValueError."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def from_json(text: str) -> Any:
-    """The value of JSON text, such as `to_json` makes. Raises ValueError on all else, as a network may write it:
-    NaN, numbers beyond all floats, and what is nested too deeply to be parsed.
-    """
-    try:
-        to_json(value := json.loads(text))  # which refuses NaN and infinity
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    return value
 
 
 class Inverse:
@@ -209,9 +197,8 @@ class Inverse:
                 f"{name_of(self.function)} raises on each of 1,000 inputs: {type(raised).__name__} on {value!r}."
             )
 
-        if hasattr(sampler, "is_held_out"):
-            rule = held_out_rule(sampler)
-            setattr(sample, "is_held_out", lambda text: rule(json.loads(text.answer)))  # noqa: B010
+        if rule := getattr(sampler, "is_held_out", None):
+            sample.is_held_out = lambda text: rule(json.loads(text.answer))  # type: ignore[attr-defined]
         return sample
 
     def certifies(self, value: Any, text: str) -> bool:
