@@ -51,8 +51,8 @@ def counterexamples(copy: LearnedCopy, inputs: list[str]) -> list[Counterexample
     """
     questions = {text: question for text in inputs if (question := question_for(copy, text)) is not None}
     found = copy.evaluate(list(questions.values()))
-    rows = zip(questions, found.expected, found.predicted, found.correct, strict=True)
-    return [Counterexample(text, expected, predicted) for text, expected, predicted, correct in rows if not correct]
+    rows = zip(questions, found.expected, found.predicted, strict=True)
+    return [Counterexample(*row) for row in rows if row[1] != row[2]]
 
 
 def question_for(copy: LearnedCopy, text: str) -> str | None:

@@ -27,9 +27,8 @@ def learning_curve(history: Sequence[dict], axes: Axes | None = None) -> Axes:
     return axes
 
 
-def exact_by_length(evaluation: Evaluation, axes: Axes | None = None) -> Axes:
+def exact_by_length(evaluation: Evaluation, axes: Axes) -> Axes:
     """Exact match of inputs in up to eight groups of about equal size, by their bytes of UTF-8."""
-    axes = axes or plt.subplots(figsize=(7, 3.5))[1]
     lengths = byte_lengths(evaluation.inputs)
     groups = np.array_split(np.argsort(lengths, kind="stable"), min(8, len(lengths)))
     bars = axes.bar(range(len(groups)), [evaluation.correct[rows].mean() for rows in groups])
@@ -84,9 +83,8 @@ def risk_coverage_curve(evaluation: Evaluation, threshold: float, axes: Axes | N
     return axes
 
 
-def padding_weights(weights: np.ndarray, axes: Axes | None = None) -> Axes:
+def padding_weights(weights: np.ndarray, axes: Axes) -> Axes:
     """How much each position of a batch counts in a loss [batch, out]: white is nothing, dark is all."""
-    axes = axes or plt.subplots(figsize=(8, 2.5))[1]
     axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     axes.set(xlabel="time step", ylabel="row of the batch")
     return axes

@@ -40,10 +40,8 @@ class ListSampler:
     64 or a quarter, the first by the rank of their hashes: so each stays on its side in whatever order they are.
     """
 
-    def __init__(self, inputs: Sequence[str], held_out: list[str] | None = None):
+    def __init__(self, inputs: Sequence[str]):
         self.inputs = inputs
-        if held_out is not None:
-            self.held_out = held_out
 
     def __call__(self, rng: random.Random) -> str:
         return rng.choice(self.inputs)
@@ -70,7 +68,9 @@ class ListSampler:
     def part(self, parts: int) -> "ListSampler":
         """A list with one in `parts` of the inputs to train on, and the same held-out ones."""
         trained = sorted((text for text in self.distinct if not self.is_held_out(text)), key=hash_rank)
-        return ListSampler([*self.held_out, *trained[: len(trained) // parts]], self.held_out)
+        part = ListSampler([*self.held_out, *trained[: len(trained) // parts]])
+        part.held_out = self.held_out
+        return part
 
 
 class LabelledInput(str):

@@ -15,6 +15,7 @@ from urlseq.decoding import Decoder
 from urlseq.errors import Forked
 from urlseq.functions import Function
 from urlseq.gallery import known_functions
+from urlseq.inverse import InverseCopy
 from urlseq.learned import LearnedCopy
 from urlseq.model import Architecture, build_model
 
@@ -92,8 +93,4 @@ def restored(card: dict, weights: list[np.ndarray], pickled: bytes | None) -> Le
 
 def copy_of(model: keras.Model, card: dict, function: Function | None) -> LearnedCopy:
     """The copy, or the inverse, that a card describes."""
-    if card["task"]["inverse"]:
-        from urlseq.inverse import InverseCopy
-
-        return InverseCopy(model, card, function)
-    return LearnedCopy(model, card, function)
+    return (InverseCopy if card["task"]["inverse"] else LearnedCopy)(model, card, function)
