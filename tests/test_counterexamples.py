@@ -55,8 +55,8 @@ def test_what_the_function_refuses_is_no_smaller_one_of_what_it_answers():
 
     copy = wrong_on("")
     copy.function = picky
-    copy.compare = lambda examples: (["a"] * len(examples), decoded(["b"] * len(examples)))
-    assert counterexamples.shrink(copy, Counterexample("abyab", "a", "b")).input == "y"
+    copy.compare = lambda examples: (examples.answers, decoded(["b"] * len(examples)))
+    assert counterexamples.shrink(copy, Counterexample("abyab", '"ABYAB"', "b")).input == "y"
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from urlseq import load
 from urlseq.answering import Decoded
 from urlseq.decoding import Decoder, slow_greedy
 from urlseq.encoding import BOS, EOS, JSON_OF_BYTE, PADDING, to_answers
-from urlseq.evaluation import decode_all, probability_of
+from urlseq.evaluation import probability_of
 from urlseq.graph import Graph
 from urlseq.inverse import BeamSearch
 from urlseq.model import Architecture, build_model, exact_match
@@ -117,7 +117,7 @@ def test_batched_answers_are_those_of_the_clear_loop_when_learned(learned):
 def test_answers_of_shipped_copies_are_greedy_by_the_whole_model(name):
     copy = load(name)
     inputs = copy.examples[:100]
-    found = decode_all(copy.decoder, inputs)
+    found = copy.decode(inputs)
     assert found.ended.mean() > 0.9
     rows = [row for row in range(100) if found.ended[row] and "\ufffd" not in found.answers[row]]
     model_inputs, target = make_batch([inputs[row] for row in rows], [found.answers[row] for row in rows])

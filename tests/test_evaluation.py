@@ -3,16 +3,14 @@ import time
 
 import numpy as np
 import pytest
-from conftest import TEXT, random_model, words_of
+from conftest import TEXT, untrained_copy, words_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from urlseq.answering import NONE_TRUSTED, Decoded, judge, parse
-from urlseq.decoding import Decoder
 from urlseq.evaluation import (
     LARGEST_RISK,
     Evaluation,
-    compare,
     error_bound,
     interval,
     percent,
@@ -20,8 +18,8 @@ from urlseq.evaluation import (
     threshold_for,
 )
 from urlseq.functions import answers
+from urlseq.learned import LearnedCopy
 from urlseq.task import Examples
-from urlseq.vectorize import to_matrix
 
 # Few values, so that answers of equal confidence are common.
 ANSWERS = st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9, 0.99, 1.0]) | st.floats(0, 1, width=32), st.booleans()))
@@ -132,8 +130,8 @@ def examples_of(inputs: list[str]) -> Examples:
     return Examples(inputs, answers(str.upper, inputs))
 
 
-def assert_same_as_decoding(found: Decoded, decoder: Decoder, inputs: list[str]) -> None:
-    everything = decoder(to_matrix(inputs))
+def assert_same_as_decoding(found: Decoded, copy: LearnedCopy, inputs: list[str]) -> None:
+    everything = copy.decode(inputs)
     assert found.answers == everything.answers
     np.testing.assert_allclose(found.confidence, everything.confidence, atol=1e-4)
     assert found.ended.tolist() == everything.ended.tolist()
@@ -144,20 +142,20 @@ def test_the_shortcut_gives_what_decoding_everything_gives(learned):
     # Words as long as those it knows, and longer ones, with letters it never saw: some answers are wrong.
     inputs = [*words_of(60, seed=5), "", "abcdefghabcdefgh", "xyz", "é", "ABC", "hhhhhhhhhh"]
     examples = examples_of(inputs)
-    found = compare(learned.model, learned.decoder, examples)
-    assert examples.answers == [json.dumps(text.upper(), ensure_ascii=False) for text in inputs]
+    expected, found = learned.compare(examples)
+    assert expected == examples.answers == [json.dumps(text.upper(), ensure_ascii=False) for text in inputs]
     correct = [expected == predicted for expected, predicted in zip(examples.answers, found.answers, strict=True)]
     assert any(correct) and not all(correct)  # both ways were taken
-    assert_same_as_decoding(found, learned.decoder, inputs)
+    assert_same_as_decoding(found, learned, inputs)
 
 
-def test_without_training_the_shortcut_gives_what_decoding_gives(random_tiny):
-    inputs, decoder = words_of(30), Decoder(random_tiny, 20)
-    assert_same_as_decoding(compare(random_tiny, decoder, examples_of(inputs)), decoder, inputs)
+def test_without_training_the_shortcut_gives_what_decoding_gives():
+    inputs, copy = words_of(30), untrained_copy()
+    assert_same_as_decoding(copy.compare(examples_of(inputs))[1], copy, inputs)
 
 
-def test_comparing_nothing(random_tiny):
-    found = compare(random_tiny, Decoder(random_tiny, 20), examples_of([]))
+def test_comparing_nothing():
+    _, found = untrained_copy().compare(examples_of([]))
     assert (found.answers, len(found.confidence), len(found.ended)) == ([], 0, 0)
 
 
@@ -169,9 +167,8 @@ def test_the_probability_of_an_answer_skips_padding():
 
 
 def test_an_untrained_copy_is_not_exact():
-    model, examples = random_model(seed=4), examples_of(words_of(50))
-    found = compare(model, Decoder(model, 20), examples)
-    assert sum(one == other for one, other in zip(examples.answers, found.answers, strict=True)) < 5
+    expected, found = untrained_copy(seed=4).compare(examples_of(words_of(50)))
+    assert sum(map(str.__eq__, expected, found.answers)) < 5
 
 
 # ---------------------------------------------------------------- trust

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import TEXT, random_model
 from hypothesis import given
+from matplotlib.figure import Figure
 from test_evaluation import ANSWERS, columns, evaluation
 
 from urlseq import plots
@@ -21,7 +22,6 @@ from urlseq.report import (
     duration,
     kind_of_mistake,
     kinds_of_mistakes,
-    risk_coverage,
 )
 from urlseq.task import Training
 from urlseq.training import Schedule
@@ -135,10 +135,11 @@ def test_groups():
     assert groups == {"all": (2, 3), "last": (0, 1)}
 
 
-@given(ANSWERS)
+@given(ANSWERS.filter(bool))
 def test_risk_and_coverage_by_counting(rows):
-    confidence, correct = columns(rows)
-    coverage, risk = risk_coverage(confidence, correct)
+    made = evaluation(["1"] * len(rows), ["1" if good else "2" for _, good in rows])
+    made.confidence, axes = columns(rows)[0], Figure().subplots()
+    coverage, risk = plots.risk_coverage_curve(made, 0.5, axes).lines[0].get_data()
     surest_first = sorted(rows, key=lambda row: -np.float32(row[0]))
     for kept in range(1, len(rows) + 1):
         wrong = sum(not good for _, good in surest_first[:kept])

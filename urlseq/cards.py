@@ -50,10 +50,7 @@ def card_file(card: dict) -> bytes:
 
 
 def read(path: Path, kind: str = "weights") -> tuple[dict, bytes]:
-    """The card in a copy's folder, and its "weights", or its "litert" file, b"" where the card names none.
-
-    Raises BadModel where these are damaged.
-    """
+    """The card in a copy's folder, and its "weights" or "litert" file, b"" where it names none. Raises BadModel."""
     with locked(path):  # no writer is in mid-change now
         card = read_card(path)
         if kind not in card:

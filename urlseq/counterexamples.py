@@ -7,7 +7,7 @@ import random
 import hypothesis
 from hypothesis import strategies as st
 
-from urlseq.functions import Inverse, answer
+from urlseq.functions import Inverse
 from urlseq.learned import LearnedCopy
 from urlseq.samplers.noise import NOISES
 from urlseq.sources import InputSource, sampler_of
@@ -45,10 +45,7 @@ def find_counterexample(
 
 
 def counterexamples(copy: LearnedCopy, inputs: list[str]) -> list[Counterexample]:
-    """Those of the inputs that the copy answers wrongly. Texts that can't be inputs are passed over.
-
-    An inverse is asked for the input itself, from what the function makes of it.
-    """
+    """Those of the inputs, of an inverse those of the function, that the copy can take and answers wrongly."""
     questions = {text: question for text in inputs if (question := question_for(copy, text)) is not None}
     found = copy.evaluate(list(questions.values()))
     rows = zip(questions, found.expected, found.predicted, strict=True)
@@ -67,11 +64,14 @@ def question_for(copy: LearnedCopy, text: str) -> str | None:
 
 def shrink(copy: LearnedCopy, found: Counterexample) -> Counterexample:
     """The smallest counterexample that comes of this one by dropping characters and making them simpler."""
-    raises = function_raises(copy, found.input)
+
+    def is_error(example: Counterexample) -> bool:
+        return example.expected.startswith('{"error":')
 
     @functools.cache
     def example(text: str) -> Counterexample | None:
-        return next(iter(counterexamples(copy, [text])), None) if function_raises(copy, text) == raises else None
+        examples = counterexamples(copy, [text])
+        return examples[0] if examples and is_error(examples[0]) == is_error(found) else None
 
     # The first choice counts as the simplest, so each character is dropped if possible; but a random choice leaves
     # nearly all as they are, so what hypothesis begins with is a counterexample, too.
@@ -87,8 +87,3 @@ def shrink(copy: LearnedCopy, found: Counterexample) -> Counterexample:
 
 def simplify(character: str) -> str:
     return "0" if character.isdigit() else "a" if character.isalpha() else character
-
-
-def function_raises(copy: LearnedCopy, text: str) -> bool:
-    function = copy.function.text if isinstance(copy.function, Inverse) else copy.real_function()
-    return answer(function, text).startswith('{"error":')

@@ -1,17 +1,11 @@
 """How good a copy is: exact match with its interval, and which answers can be trusted."""
 
 import dataclasses
-from collections.abc import Sequence
 
-import keras
 import numpy as np
 
-from urlseq.answering import NONE_TRUSTED, Decoded
-from urlseq.decoding import Decoder
-from urlseq.encoding import PADDING, batches_by_length
-from urlseq.model import exact_match
-from urlseq.task import Examples
-from urlseq.vectorize import byte_lengths, to_matrix
+from urlseq.answering import NONE_TRUSTED
+from urlseq.encoding import PADDING
 
 # Where held-out inputs can't promise the risk that is asked for, twice as much is promised, and so on up to this.
 LARGEST_RISK = 0.02
@@ -74,32 +68,6 @@ def interval(successes: int, count: int) -> tuple[float, float]:
     middle = (share + z * z / (2 * count)) / scale
     spread = z * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5 / scale
     return max(0.0, middle - spread), min(1.0, middle + spread)
-
-
-def decode_all(decoder: Decoder, inputs: Sequence[str]) -> Decoded:
-    """The greedy answers to many inputs, decoded in batches of about the same length."""
-    decoded = Decoded.empty(len(inputs))
-    for rows in batches_by_length(byte_lengths(inputs)):
-        decoded.put(rows, decoder(to_matrix([inputs[row] for row in rows])))
-    return decoded
-
-
-def compare(model: keras.Model, decoder: Decoder, examples: Examples) -> Decoded:
-    """The greedy answers to inputs of which the expected answers are known.
-
-    Teacher forcing runs first, as it is several times faster: where each byte is the most probable one given the
-    correct ones before it, greedy decoding writes just that answer with that confidence. The rest is decoded.
-    """
-    found, missed = Decoded.empty(len(examples)), list[int]()
-    found.answers[:] = examples.answers
-    for rows in batches_by_length(examples.lengths, 256):
-        batch = examples.rows(rows)
-        model_inputs, target = batch.batch()
-        logits = model.predict_on_batch(model_inputs)
-        found.confidence[rows] = probability_of(target, logits)
-        missed.extend(rows[np.asarray(exact_match(target, logits)) == 0])
-    found.put(missed, decode_all(decoder, examples.rows(missed).inputs))
-    return found
 
 
 def probability_of(target: np.ndarray, logits: np.ndarray) -> np.ndarray:

@@ -118,10 +118,7 @@ def answers(function: Function, inputs: Iterable[str]) -> list[str]:
 
 
 def changed_answer(function: Function, inputs: Sequence[str], expected: Sequence[str]) -> str:
-    """Names the first input to which the function, asked again here and in a new Python, gives another answer; or "".
-
-    Of an inverse, the function that is inverted is asked for the inputs.
-    """
+    """Names the first input to which the function, asked again here and in a new Python, answers otherwise; or ""."""
     name = name_of(function)
     if isinstance(function, Inverse):
         function, inputs, expected = function.text, [*map(json.loads, expected)], [*map(to_json, inputs)]
@@ -181,10 +178,7 @@ class Inverse:
         return LabelledInput(self.text(value), to_json(value))
 
     def pairs(self, sampler: Sampler) -> Sampler:
-        """A sampler of the inverse's inputs with their answers, from one of values; of those that raise none is made.
-
-        What the sampler itself holds out is held out; by default, each input by its own bytes.
-        """
+        """A sampler of the inverse's inputs with their answers, from one of values, whose held-out rule stays."""
 
         def sample(rng: random.Random) -> str:
             for _ in range(1000):

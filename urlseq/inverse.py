@@ -30,10 +30,7 @@ class InverseCopy(LearnedCopy):
 
     @one_or_many
     def predict(self, inputs: str | Sequence[str], beam: int = 16):
-        """The `Prediction` for an input, or a list of them. It is trusted if the function certifies it.
-
-        Without the function, confidence decides, as it does for any copy.
-        """
+        """The `Prediction` for an input, or a list of them: trusted if the function, where known, certifies it."""
         predictions = super().predict(inputs)
         if not isinstance(self.function, Inverse) or beam < 2:
             return predictions

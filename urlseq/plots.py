@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from urlseq.evaluation import Evaluation
-from urlseq.report import kinds_of_mistakes, risk_coverage
+from urlseq.report import kinds_of_mistakes
 from urlseq.vectorize import byte_lengths
 
 
@@ -70,8 +70,8 @@ def letter(byte: int) -> str:
 def risk_coverage_curve(evaluation: Evaluation, threshold: float, axes: Axes | None = None) -> Axes:
     """The share of wrong answers among the surest ones, against how many of these are kept."""
     axes = axes or plt.subplots(figsize=(7, 3.5))[1]
-    coverage, risk = risk_coverage(evaluation.confidence, evaluation.correct)
-    axes.plot(coverage, risk)
+    surest_first, counts = np.argsort(-evaluation.confidence, kind="stable"), np.arange(1, len(evaluation.inputs) + 1)
+    axes.plot(counts / len(counts), np.cumsum(~evaluation.correct[surest_first]) / counts)
     kept = float((evaluation.confidence >= threshold).mean())
     label = f"trusted: confidence at least {threshold:.3f}" if kept else "none is trusted"
     axes.axvline(kept, color="tab:green", linestyle="--", label=label)

@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 import keras
-import numpy as np
 
 from urlseq.answering import parse
 from urlseq.decoding import Decoder
@@ -197,10 +196,3 @@ def by_group(evaluation: Evaluation, groups_of: Callable[[str], Iterable[str]]) 
         for group in groups_of(text):
             found[group].append(correct)
     return {group: (sum(correct), len(correct)) for group, correct in sorted(found.items())}
-
-
-def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each number of answers kept, the surest first: the share kept, and the share of these that are wrong."""
-    order = np.argsort(-confidence, kind="stable")
-    kept = np.arange(1, len(order) + 1)
-    return kept / len(order), np.cumsum(~correct[order]) / kept

@@ -241,10 +241,7 @@ class Task:
                 "reverse_output": self.reverse_output, **counts}  # fmt: skip
 
     def check(self, examples: Examples) -> None:
-        """Raises UnfitFunction, with an example, where there is nothing to learn, or nothing that can be learned.
-
-        Warns where a function has no inverse because it makes the same text of two inputs.
-        """
+        """Raises UnfitFunction, with an example, where nothing can be learned; warns where there is no one inverse."""
         name, inputs, expected = self.name, examples.inputs, examples.answers
         if isinstance(self.sampler, ListSampler):  # those held out may be few, and all alike
             others = self.examples("check", 100, held_out=False)

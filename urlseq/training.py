@@ -111,10 +111,7 @@ def even_batches(lengths: np.ndarray, count: int) -> list[np.ndarray]:
 
 
 def unlike(second: Examples, first: Examples):
-    """The first batch of an epoch, in matrices of other lengths than the second's.
-
-    Keras takes a length that the two share for a constant, and refuses later batches of other lengths.
-    """
+    """The first batch of an epoch, in other lengths than the second's: Keras takes what they share for constant."""
     others = lengths_of(second.batch())
     batches = (first.batch(extra_steps) for extra_steps in range(3))
     return next(batch for batch in batches if not any(map(int.__eq__, lengths_of(batch), others)))
@@ -126,9 +123,7 @@ def lengths_of(batch) -> tuple[int, int]:
 
 
 def short_first_for(held_out: Examples, examples: int | None) -> int:
-    """For how many examples short inputs come first. A small budget has to see long ones, too; and where all inputs
-    are about as long, the shortest are a biased choice.
-    """
+    """For how many examples short inputs come first: fewer of a small budget, none where all are about as long."""
     lengths = byte_lengths(held_out.inputs)
     varied = len(lengths) > 0 and np.quantile(lengths, 1 / 8) < np.median(lengths) / 2
     return min(SHORT_FIRST_EXAMPLES, examples // 4 if examples else SHORT_FIRST_EXAMPLES) if varied else 0

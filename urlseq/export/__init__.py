@@ -19,7 +19,6 @@ from urlseq.answering import Decoded
 from urlseq.cards import replace_folder, temporary_path, write_file
 from urlseq.encoding import ENCODING, JSON_OF_BYTE
 from urlseq.errors import ExportError, InvalidSetting
-from urlseq.evaluation import decode_all
 from urlseq.export.browser import (
     Lengths,
     litert_web_answers,
@@ -77,14 +76,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: str) -> dict:
     """Writes and checks each form, and returns the manifest."""
-    expected, reverse_output = decode_all(copy.decoder, inputs), copy.reverse_output
+    expected, reverse_output = copy.decode(inputs), copy.reverse_output
     write_saved_model(copy, folder / "saved_model")
     check("SavedModel", inputs, expected, saved_model_answers(folder / "saved_model", inputs, reverse_output))
     small = copy_of(build_model(Architecture(**copy.card["architecture"])), copy.card, copy.function)
     small.set_weights(rounded(copy.model, precision))
     small.save(folder)
     add_litert(small, folder)
-    answers = decode_all(small.decoder, inputs)
+    answers = small.decode(inputs)
     check("LiteRT file", inputs, answers, records_of(load_lite(folder).decode(inputs)))
     path = folder / "litert" / "copy.tflite"
     lengths = write_litert_web(small, path)

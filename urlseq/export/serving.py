@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from urlseq.cards import locked
 from urlseq.errors import ExportError, InvalidSetting, MissingPackage
-from urlseq.evaluation import decode_all
 from urlseq.export import check, inputs_to_check, new_folder
 from urlseq.export.saved_model import saved_model_answers, write_saved_model
 from urlseq.learned import LearnedCopy
@@ -36,7 +35,7 @@ def add_version(copy: LearnedCopy, folder: str | Path, inputs: Sequence[str] | N
     with new_folder(folder / "next") as temporary:  # TensorFlow Serving passes over what is no number
         write_saved_model(copy, temporary)
         found = saved_model_answers(temporary, inputs, copy.reverse_output)
-        check("SavedModel", inputs, decode_all(copy.decoder, inputs), found)
+        check("SavedModel", inputs, copy.decode(inputs), found)
         write_warm_up(temporary, folder.name, inputs)
         return put_in_place(temporary, folder, version)
 
