@@ -20,17 +20,12 @@ UNCERTIFIED = "the function does not certify it"
 
 @dataclasses.dataclass
 class Decoded:
-    """Answers in the order of their inputs.
-
-    `confidence` is the probability of the whole answer, EOS included. `ended` is false where the limit cut the
-    answer. `attention`, if asked for, is the mean of all heads: a row for each byte of the answer and its EOS, and a
-    column for each byte of the input and its EOS.
-    """
+    """Answers in the order of their inputs."""
 
     answers: list[str]
-    confidence: np.ndarray  # [batch]
-    ended: np.ndarray  # [batch]
-    attention: list[np.ndarray] | None = None
+    confidence: np.ndarray  # [batch]: the probability of the whole answer, EOS included
+    ended: np.ndarray  # [batch]: false where the limit cut the answer
+    attention: list[np.ndarray] | None = None  # mean of all heads: [bytes of the answer and EOS, of the input and EOS]
 
     @classmethod
     def empty(cls, count: int) -> "Decoded":

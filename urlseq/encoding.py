@@ -104,8 +104,7 @@ def to_tokens(rows: Sequence[bytes]) -> np.ndarray:
     """Rows of bytes with EOS and padding, int32 [rows, longest + 1]: as `vectorize.to_matrix`, which needs Arrow."""
     tokens = np.zeros((len(rows), max(map(len, rows)) + 1), np.int32)
     for row, data in enumerate(rows):
-        tokens[row, : len(data)] = np.frombuffer(data, np.uint8)
-        tokens[row, len(data)] = EOS
+        tokens[row, : len(data) + 1] = [*data, EOS]
     return tokens
 
 

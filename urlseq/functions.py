@@ -73,10 +73,8 @@ def check_callable(function: Any) -> None:
 
 
 def answer(function: Function, text: str) -> str:
-    """The function's value for `text`, as compact JSON; where it raises an error, a JSON object with the error's name.
-
-    Raises UnfitValue where JSON can't hold the value, and UnfitFunction on an error of the world, such as no
-    connection, that comes again and again.
+    """The function's value for `text`, as compact JSON, or its error: `{"error":"ValueError"}`. Raises UnfitValue, and
+    UnfitFunction on an error of the world, such as no connection, that comes again and again.
     """
     if isinstance(text, LabelledInput):
         return text.answer
