@@ -94,7 +94,10 @@ def one_or_many(method: Callable) -> Callable:
 
 
 class BaseCopy:
-    """A copy of a function, to be called with an input or with a list of inputs; a runtime's class brings `decode`."""
+    """A copy of a function, to be called with an input or with a list of inputs; a runtime's class brings the rest."""
+
+    decode: Callable[[Sequence[str]], Decoded]  # the greedy answers to valid inputs
+    midrange: Callable[[np.ndarray], np.ndarray]  # of tokens [batch, time] the vectors that `embed` begins with
 
     def __init__(self, card: dict, function: Function | None = None):
         """`card` is what is known of the copy, plain JSON; `function` is the real one, where that is known."""
@@ -108,14 +111,6 @@ class BaseCopy:
         self.reverse_output = task["reverse_output"]
         self.bytes_seen = np.zeros(256, bool)
         self.bytes_seen[card["bytes_seen"]] = True
-
-    def decode(self, inputs: Sequence[str]) -> Decoded:
-        """The greedy answers to valid inputs."""
-        raise NotImplementedError
-
-    def midrange(self, tokens: np.ndarray) -> np.ndarray:
-        """The middle between the largest and the smallest of each of the encoder's states, float32 [batch, units]."""
-        raise NotImplementedError
 
     @one_or_many
     def __call__(self, inputs: str | Sequence[str], fallback: bool = False):

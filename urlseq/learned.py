@@ -35,19 +35,22 @@ class LearnedCopy(BaseCopy):
         """`card` is what is known of the copy, plain JSON; `function` is the real one, for evaluation and fallback."""
         super().__init__(card, function)
         self.model = model
-        self.decoder = Decoder(model, self.max_answer_bytes, self.reverse_output)
+        if model is not None:  # else this is a forked process, where each call raises Forked
+            self.decoder = Decoder(model, self.max_answer_bytes, self.reverse_output)
 
     def __repr__(self) -> str:
         weights = f"{self.model.count_params():,} weights"
         return f"<copy of {self.name}, {weights}, inputs up to {self.max_input_bytes} bytes>"
 
     def decode(self, inputs: Sequence[str]) -> Decoded:
+        """The greedy answers to valid inputs, decoded in batches of about the same length."""
         decoded = Decoded.empty(len(inputs))
         for rows in batches_by_length(byte_lengths(inputs)):
             decoded.put(rows, self.decoder(to_matrix([inputs[row] for row in rows])))
         return decoded
 
     def midrange(self, tokens: np.ndarray) -> np.ndarray:
+        """The middle between the largest and the smallest of each of the encoder's states, float32 [batch, units]."""
         return self.decoder.midrange(tokens).numpy()
 
     def attention(self, text: str) -> tuple[str, np.ndarray]:
@@ -138,7 +141,7 @@ class LearnedCopy(BaseCopy):
     def __reduce__(self):
         from urlseq.store import restored
 
-        function = None
+        function = b""
         with contextlib.suppress(Exception):  # a function that has no name to be found by elsewhere
             function = pickle.dumps(self.function)
         return restored, (self.card, self.model.get_weights(), function)

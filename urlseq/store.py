@@ -67,27 +67,15 @@ def load(folder: str | Path, function: Function | None = None) -> LearnedCopy:
         return copy_of(model, card, known if function is None else function)
 
 
-class NoAnswer:
-    """Stands for a copy that can't answer here: a pool of processes would wait for ever if unpickling it failed."""
-
-    def __call__(self, *_, **__):
-        Decoder.check_process()
-
-    def __getattr__(self, name: str):
-        return self
-
-
-def restored(card: dict, weights: list[np.ndarray], pickled: bytes | None) -> LearnedCopy:
+def restored(card: dict, weights: list[np.ndarray], pickled: bytes) -> LearnedCopy:
     """A copy that was pickled, with its function if that was, and is found here."""
-    try:
+    model = function = None
+    with contextlib.suppress(Forked):  # if this failed, a pool of processes would wait for ever: the calls fail
         Decoder.check_process()
-    except Forked:
-        return cast(LearnedCopy, NoAnswer())
-    model = build_model(Architecture(**card["architecture"]))
-    model.set_weights(weights)
-    function = None
+        model = build_model(Architecture(**card["architecture"]))
+        model.set_weights(weights)
     with contextlib.suppress(Exception):  # such as a function of a notebook, which is not found elsewhere
-        function = pickle.loads(pickled) if pickled else None
+        function = pickle.loads(pickled)
     return copy_of(model, card, function)
 
 
