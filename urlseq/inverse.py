@@ -85,9 +85,8 @@ class BeamSearch:
         scores = np.where(np.arange(beams) % width == 0, 0.0, -np.inf)
         found: list[list[tuple[float, bytes]]] = [[] for _ in range(batch)]
         for position in range(self.graph.max_answer_bytes if batch else 0):
-            logs, state, cell = (
-                tensor.numpy() for tensor in self.step(encoded, tf.constant(position), last, state, cell)
-            )
+            tensors = self.step(encoded, tf.constant(position), last, state, cell)
+            logs, state, cell = (tensor.numpy() for tensor in tensors)
             totals = scores[:, None] + logs  # [beams, VOCABULARY]
             for beam in np.flatnonzero(np.isfinite(scores)):
                 found[beam // width].append((totals[beam, EOS], written[beam].tobytes()))
