@@ -161,7 +161,7 @@ print(signatures["embedding"](text=tf.constant([sys.argv[2]]))["embedding"].shap
 def warm_up_requests(version: Path) -> list:
     """The PredictRequests that a version's folder holds."""
     records = tf.data.TFRecordDataset(str(version / serving.WARM_UP))
-    return [serving.stubs()[1].FromString(record.numpy()).predict_log.request for record in records]
+    return [serving.PredictionLog.FromString(record.numpy()).predict_log.request for record in records]
 
 
 def test_the_warm_up_is_of_tensorflow_servings_kind_and_replays(folder):
@@ -194,6 +194,22 @@ def test_versions_are_numbered_and_never_overwritten(untrained, tmp_path):
     assert {path: path.read_bytes() for path in before} == before
     assert serving.versions(folder) == [1, 2, 9, 10]
     assert sorted(path.name for path in folder.iterdir()) == ["1", "10", "2", "9"]  # no temporary folder is left over
+
+
+def test_a_number_that_is_taken_is_refused_before_the_work(untrained, tmp_path, monkeypatch):
+    (tmp_path / "upper" / "3").mkdir(parents=True)
+    monkeypatch.setattr(serving, "write_saved_model", lambda *_: pytest.fail("It was exported first."))
+    with pytest.raises(ExportError, match="upper/3 is there already, and is never overwritten"):
+        serving.add_version(untrained, tmp_path / "upper", ["abc"], version=3)
+    assert [path.name for path in (tmp_path / "upper").iterdir()] == ["3"]
+
+
+def test_a_number_that_another_writer_took_during_the_work_is_refused(untrained, tmp_path, monkeypatch):
+    write = serving.write_saved_model
+    monkeypatch.setattr(serving, "write_saved_model", lambda *to: (write(*to), (tmp_path / "upper" / "3").mkdir()))
+    with pytest.raises(ExportError, match="upper/3 is there already, and is never overwritten"):
+        serving.add_version(untrained, tmp_path / "upper", ["abc"], version=3)
+    assert [path.name for path in (tmp_path / "upper").iterdir()] == ["3"]
 
 
 def test_two_writers_at_once_get_two_numbers(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 it could not be done (one line says why), 2 the arguments 
 import argparse
 import contextlib
 import dataclasses
+import functools
 import io
 import itertools
 import json
@@ -272,20 +273,21 @@ def export_command(arguments: argparse.Namespace) -> None:
     """Writes each copy into a folder of its own name: an export, or a new version for TensorFlow Serving."""
     from urlseq import load
     from urlseq.export import MANIFEST, export
-    from urlseq.export.serving import add_version
     from urlseq.sources import read_inputs
 
+    if arguments.serving:
+        from urlseq.export.serving import add_version
+
+        write = functools.partial(add_version, version=arguments.version)
+    else:
+        write = functools.partial(export, precision=arguments.precision)
     inputs = read_inputs(arguments.inputs) if arguments.inputs else None
     home = arguments.folder or Path("serving" if arguments.serving else "web/models")
     for copy in arguments.copy:
-        folder = home / os.path.basename(os.path.abspath(copy))  # `.` has the name of the current folder
         with quiet():
-            if arguments.serving:
-                record = {"folder": str(add_version(load(copy), folder, inputs, version=arguments.version))}
-            else:
-                path = export(load(copy), folder, inputs, precision=arguments.precision)
-                record = {"folder": str(path), "checked": json.loads((path / MANIFEST).read_text())["checked"]}
-        print(json.dumps(record), flush=True)
+            path = write(load(copy), home / os.path.basename(os.path.abspath(copy)), inputs)  # also `.` has a name
+        checked = {} if arguments.serving else {"checked": json.loads((path / MANIFEST).read_text())["checked"]}
+        print(json.dumps({"folder": str(path)} | checked), flush=True)
 
 
 def serve_command(arguments: argparse.Namespace) -> None:

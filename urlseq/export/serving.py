@@ -15,6 +15,12 @@ from urlseq.export import check, inputs_to_check, new_folder
 from urlseq.export.saved_model import saved_model_answers, write_saved_model
 from urlseq.learned import LearnedCopy
 
+try:
+    from tensorflow_serving.apis.predict_pb2 import PredictRequest
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+except ImportError as error:
+    raise MissingPackage(f"TensorFlow Serving's stubs are missing ({error}): bash setup_colab.sh --serve") from None
+
 # Where TensorFlow Serving looks for requests to replay before a version answers anyone.
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 WARM_UP_BATCHES = (1, 1, 8, 64)
@@ -31,6 +37,7 @@ def add_version(copy: LearnedCopy, folder: str | Path, inputs: Sequence[str] | N
     folder = Path(folder)
     if version is not None and version < 1:
         raise InvalidSetting(f"Versions are numbered from 1, so {version} can't be one.")
+    new_version(folder, version)  # before the work: a number that is taken is told at once
     inputs = inputs_to_check(copy, inputs, count)
     with new_folder(folder / "next") as temporary:  # TensorFlow Serving passes over what is no number
         write_saved_model(copy, temporary)
@@ -45,28 +52,23 @@ def versions(folder: str | Path) -> list[int]:
     return sorted(int(path.name) for path in Path(folder).glob("[0-9]*") if path.name.isdigit() and path.is_dir())
 
 
+def new_version(folder: Path, version: int | None) -> Path:
+    """Where a version is to be, by default the next one. Raises ExportError where something is there already."""
+    path = folder / str(version or max(versions(folder), default=0) + 1)
+    if path.exists():
+        raise ExportError(f"{path} is there already, and is never overwritten: give another number.")
+    return path
+
+
 def put_in_place(temporary: Path, folder: Path, version: int | None) -> Path:
     """Gives a new version its number, while no other writer does."""
     with locked(folder):
-        path = folder / str(version or max(versions(folder), default=0) + 1)
-        if path.exists():
-            raise ExportError(f"{path} is there already, and is never overwritten: give another number.")
-        return temporary.rename(path)
+        return temporary.rename(new_version(folder, version))
 
 
-def stubs():
-    """The messages of TensorFlow Serving: (PredictRequest, PredictionLog). Raises MissingPackage."""
-    try:
-        from tensorflow_serving.apis.predict_pb2 import PredictRequest
-        from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
-    except ImportError as error:
-        raise MissingPackage(f"TensorFlow Serving's stubs are missing ({error}): bash setup_colab.sh --serve") from None
-    return PredictRequest, PredictionLog
-
-
-def request(name: str, inputs: Sequence[str | bytes], signature: str = "serving_default"):
-    """A PredictRequest with inputs for the model `name`."""
-    made = stubs()[0]()
+def request(name: str, inputs: Sequence[str | bytes], signature: str = "serving_default") -> PredictRequest:
+    """A request with inputs for the model `name`."""
+    made = PredictRequest()
     made.model_spec.name, made.model_spec.signature_name = name, signature
     made.inputs["text"].CopyFrom(tf.make_tensor_proto(list(inputs), tf.string, [len(inputs)]))
     return made
@@ -81,6 +83,6 @@ def write_warm_up(version: Path, name: str, inputs: Sequence[str]) -> None:
         for size in WARM_UP_BATCHES:
             batch = rng.choices(inputs, k=size)
             for signature in ("serving_default", "embedding"):
-                log = stubs()[1]()
+                log = PredictionLog()
                 log.predict_log.request.CopyFrom(request(name, batch, signature))
                 writer.write(log.SerializeToString())
