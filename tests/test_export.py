@@ -18,8 +18,7 @@ from urlseq import load
 from urlseq.answering import Decoded
 from urlseq.errors import ExportError, InvalidSetting
 from urlseq.export import check, export
-from urlseq.export.browser import Lengths, litert_web_answers, tensorflowjs_answers, tensorflowjs_converter
-from urlseq.export.litert import convert, put
+from urlseq.export.browser import litert_web, litert_web_answers, tensorflowjs_answers, tensorflowjs_converter
 from urlseq.export.saved_model import saved_model_answers
 from urlseq.graph import Graph
 from urlseq.learned import LearnedCopy
@@ -143,23 +142,27 @@ def test_every_form_gives_json_of_what_is_written_without_escapes(quoting):
     saved_model = tf.saved_model.load(str(folder / "saved_model"))
     served = saved_model.signatures["serving_default"](text=tf.constant(TEXTS))
     assert [text.decode() for text in served["json"].numpy()] == expected
-    lengths = [Lengths(**length) for length in manifest["litert"]["signatures"]]
+    lengths = {of["length"]: of["max_answer_bytes"] for of in manifest["litert"]["signatures"]}
     by_litert = litert_web_answers(folder / "litert" / "copy.tflite", lengths, TEXTS, copy.reverse_output)
-    assert [answer for answer, *_ in by_litert] == expected
+    assert by_litert.answers == expected
     assert [prediction.text for prediction in load_lite(folder).predict(TEXTS)] == expected
     if manifest["checked"]["tensorflowjs"]:
-        in_node = tensorflowjs_answers(folder / "tensorflowjs", TEXTS, manifest["encoding"])
-        assert [answer for answer, *_ in in_node] == expected
+        assert tensorflowjs_answers(folder / "tensorflowjs", TEXTS, manifest["encoding"]).answers == expected
     with pytest.raises(ExportError, match="two signatures differ"):
-        list(saved_model_answers(folder / "saved_model", TEXTS, not copy.reverse_output))
+        saved_model_answers(folder / "saved_model", TEXTS, not copy.reverse_output)
+
+
+def decoded(*records: tuple[str, float, bool]) -> Decoded:
+    answers, confidence, ended = zip(*records, strict=True)
+    return Decoded(list(answers), np.array(confidence), np.array(ended))
 
 
 def test_a_difference_names_the_first_input():
-    expected = Decoded(['"a"', '"a"'], np.array([0.9, 0.9]), np.array([True, True]))
-    check("form", ["x", "y"], expected, [('"a"', 0.9001, True), ('"a"', 0.9, True)])
+    right = ('"a"', 0.9, True)
+    check("form", ["x", "y"], decoded(right, right), decoded(('"a"', 0.9001, True), right))
     for wrong in (('"b"', 0.9, True), ('"a"', 0.5, True), ('"a"', 0.9, False)):
         with pytest.raises(ExportError, match="form differs from the copy on 'y'"):
-            check("form", ["x", "y"], expected, [('"a"', 0.9, True), wrong])
+            check("form", ["x", "y"], decoded(right, right), decoded(right, wrong))
 
 
 def test_a_broken_form_is_found_and_the_old_export_stays(exported, dates, monkeypatch, tmp_path):
@@ -209,11 +212,10 @@ def test_without_examples_in_the_card_inputs_are_needed(dates, tmp_path):
 
 
 def test_where_a_signature_is_too_short_for_an_answer_a_longer_one_gives_it(dates, tmp_path):
-    graph, path = Graph(dates.model, dates.max_answer_bytes, put), tmp_path / "copy.tflite"
-    lengths = [Lengths(41, 4), Lengths(48, dates.max_answer_bytes)]
-    path.write_bytes(convert(dates, graph, lengths[0].functions(graph) | lengths[1].functions(graph)))
-    ((answer, _, ended),) = litert_web_answers(path, lengths, ["Wednesday, 9 September 7ce, 7:05"])
-    assert answer == '"1998-09-09T07:05"' and ended
+    path, lengths = tmp_path / "copy.tflite", {41: 4, 48: dates.max_answer_bytes}
+    path.write_bytes(litert_web(dates, lengths))
+    found = litert_web_answers(path, lengths, ["Wednesday, 9 September 7ce, 7:05"])
+    assert found.answers == ['"1998-09-09T07:05"'] and found.ended.all()
 
 
 def test_the_converter_leaves_no_module_behind_that_is_none(monkeypatch):

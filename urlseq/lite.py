@@ -1,6 +1,5 @@
 """Copies by LiteRT: milliseconds and megabytes, with numpy alone beside it. They answer as `LearnedCopy` does."""
 
-import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,25 +61,20 @@ class LiteCopy(BaseCopy):
         return super().real_function()
 
     def decode(self, inputs: Sequence[str]) -> Decoded:
-        """The greedy answers to valid inputs."""
         decoded, rows = Decoded.empty(len(inputs)), [text.encode() for text in inputs]
-        # Few answers are much longer than their inputs; room for the longest would cost all others time.
-        self.decode_rows(decoded, rows, range(len(rows)), lambda width: min(2 * width + 64, self.max_answer_bytes))
-        self.decode_rows(decoded, rows, np.flatnonzero(~decoded.ended), lambda width: self.max_answer_bytes)
+        for batch in batches_by_length(np.array([len(row) for row in rows], int), BATCH):
+            tokens, most = to_tokens([rows[row] for row in batch]), self.max_answer_bytes
+            # Few answers are much longer than their inputs; room for the longest would cost all others time.
+            for limit in (min(2 * tokens.shape[1] + 64, most), most):
+                found = self.run()(tokens=tokens, limit=np.int32(limit))
+                answers, ended = to_answers(found["answer"], self.reverse_output), found["ended"] > 0
+                decoded.put(batch, Decoded(answers, found["confidence"], ended))
+                batch, tokens = batch[~ended], tokens[~ended]
+                if not len(batch):
+                    break
         return decoded
 
-    def decode_rows(self, decoded: Decoded, rows: list[bytes], chosen: Sequence[int] | np.ndarray,
-                    limit: Callable[[int], int]) -> None:  # fmt: skip
-        """Puts the answers to the chosen rows into `decoded`; `limit` is that of bytes, by the longest of a batch."""
-        chosen = np.array(chosen, int)
-        for batch in batches_by_length(np.array([len(rows[row]) for row in chosen], int), BATCH):
-            matrix = to_tokens([rows[row] for row in chosen[batch]])
-            found = self.run()(tokens=matrix, limit=np.int32(limit(matrix.shape[1])))
-            answers = to_answers(found["answer"], self.reverse_output)
-            decoded.put(chosen[batch], Decoded(answers, found["confidence"], found["ended"] > 0))
-
     def midrange(self, tokens: np.ndarray) -> np.ndarray:
-        """The middle between the largest and the smallest of each of the encoder's states, float32 [batch, units]."""
         return self.run()(tokens=tokens, limit=np.int32(1))["midrange"]
 
     def run(self) -> Callable:
@@ -95,9 +89,7 @@ class LiteCopy(BaseCopy):
 
 
 def known_function(card: dict) -> Function | None:
-    """The function that a card names, where it is one of those that cards may name, and the gallery can be imported."""
-    with contextlib.suppress(ImportError):
-        from urlseq.gallery import known_functions
+    """The function that a card names, where it is one of those that cards may name."""
+    from urlseq.gallery import known_functions  # takes longer than all the rest
 
-        return known_functions().get(card["task"]["function"])
-    return None
+    return known_functions().get(card["task"]["function"])

@@ -4,12 +4,12 @@ The extra `export` and `pip install --no-deps tensorflowjs==4.22.0` are needed; 
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,19 +19,11 @@ from urlseq.answering import Decoded
 from urlseq.cards import replace_folder, temporary_path, write_file
 from urlseq.encoding import ENCODING, JSON_OF_BYTE
 from urlseq.errors import ExportError, InvalidSetting
-from urlseq.export.browser import (
-    Lengths,
-    litert_web_answers,
-    tensorflowjs_answers,
-    write_litert_web,
-    write_tensorflowjs,
-)
+from urlseq.export import browser
 from urlseq.export.litert import add_litert, rounded
 from urlseq.export.saved_model import SIGNATURES, saved_model_answers, write_saved_model
 from urlseq.learned import LearnedCopy
 from urlseq.lite import load_lite
-from urlseq.model import Architecture, build_model
-from urlseq.store import copy_of
 
 FORMAT = 4
 MANIFEST = "manifest.json"
@@ -76,20 +68,20 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: str) -> dict:
     """Writes and checks each form, and returns the manifest."""
-    expected, reverse_output = copy.decode(inputs), copy.reverse_output
+    expected = copy.decode(inputs)
     write_saved_model(copy, folder / "saved_model")
-    check("SavedModel", inputs, expected, saved_model_answers(folder / "saved_model", inputs, reverse_output))
-    small = copy_of(build_model(Architecture(**copy.card["architecture"])), copy.card, copy.function)
+    check("SavedModel", inputs, expected, saved_model_answers(folder / "saved_model", inputs, copy.reverse_output))
+    small = deepcopy(copy)
     small.set_weights(rounded(copy.model, precision))
-    small.save(folder)
-    add_litert(small, folder)
     answers = small.decode(inputs)
-    check("LiteRT file", inputs, answers, records_of(load_lite(folder).decode(inputs)))
-    path = folder / "litert" / "copy.tflite"
-    lengths = write_litert_web(small, path)
-    check("LiteRT file of the page", inputs, answers, litert_web_answers(path, lengths, inputs, reverse_output))
-    write_tensorflowjs(small.decoder.graph, folder / "tensorflowjs", precision)
-    in_node = tensorflowjs_answers(folder / "tensorflowjs", inputs, encoding_of(copy))
+    add_litert(small, small.save(folder))
+    check("LiteRT file", inputs, answers, load_lite(folder).decode(inputs))
+    page_file, lengths = folder / "litert" / "copy.tflite", browser.lengths_for(copy)
+    write_file(page_file, browser.litert_web(small, lengths))
+    in_page = browser.litert_web_answers(page_file, lengths, inputs, copy.reverse_output)
+    check("LiteRT file of the page", inputs, answers, in_page)
+    browser.write_tensorflowjs(small.decoder.graph, folder / "tensorflowjs", precision)
+    in_node = browser.tensorflowjs_answers(folder / "tensorflowjs", inputs, encoding_of(copy))
     if in_node is None:
         how = "That takes Node, a checkout of this project, and `npm ci` in its folder web/."
         warnings.warn(f"The TensorFlow.js model is not checked. {how}", stacklevel=3)
@@ -97,11 +89,13 @@ def write_forms(copy: LearnedCopy, folder: Path, inputs: list[str], precision: s
         check("TensorFlow.js model", inputs, answers, in_node)
     changed = sum(map(str.__ne__, expected.answers, answers.answers))
     checked = {"inputs": len(inputs), "tensorflowjs": in_node is not None, "changed_by_precision": changed}
-    return manifest_of(copy, folder, inputs, precision, lengths) | {"checked": checked}
+    return manifest_of(copy, folder, inputs, precision) | {"checked": checked}
 
 
-def manifest_of(copy: LearnedCopy, folder: Path, inputs: list[str], precision: str, lengths: list[Lengths]) -> dict:
+def manifest_of(copy: LearnedCopy, folder: Path, inputs: list[str], precision: str) -> dict:
     """What the page needs to know of the forms in a folder."""
+    examples = sorted(filter(str.strip, inputs[:20]), key=len)[:4]
+    signatures = [{"length": length, "max_answer_bytes": most} for length, most in browser.lengths_for(copy).items()]
     return {
         "format": FORMAT,
         "function": copy.card["task"]["function"],
@@ -110,13 +104,12 @@ def manifest_of(copy: LearnedCopy, folder: Path, inputs: list[str], precision: s
         "max_answer_bytes": copy.max_answer_bytes,
         "encoding": encoding_of(copy),
         **{name: copy.card.get(name) for name in ("threshold", "bytes_seen", "held_out_counts")},
-        "examples": (examples := sorted(filter(str.strip, inputs[:20]), key=len)[:4]),
+        "examples": examples,
         "expected": {text: answer for text, answer in copy.card.get("examples", {}).items() if text in examples},
         "weights": copy.card.get("sha256"),
         "saved_model": {"folder": "saved_model", "signatures": list(SIGNATURES)},
         "tensorflowjs": {"model": "tensorflowjs/model.json", "precision": precision},
-        "litert": {"model": "litert/copy.tflite", "precision": precision,
-                   "signatures": list(map(dataclasses.asdict, lengths))},
+        "litert": {"model": "litert/copy.tflite", "precision": precision, "signatures": signatures},
         "versions": {name: version(name) for name in ("tensorflow", "keras", "tensorflowjs", "numpy")},
         "files": {path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size,
                                                         "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
@@ -132,14 +125,11 @@ def encoding_of(copy: LearnedCopy) -> dict:
     return {"name": ENCODING, "reverse_output": copy.reverse_output, "texts": texts}
 
 
-def records_of(decoded: Decoded) -> Iterable[tuple[str, float, bool]]:
-    """(answer, confidence, ended) of each answer."""
-    return zip(decoded.answers, decoded.confidence.tolist(), decoded.ended.tolist(), strict=True)
-
-
-def check(form: str, inputs: Sequence[str], expected: Decoded, found: Iterable[tuple[str, float, bool]]) -> None:
+def check(form: str, inputs: Sequence[str], expected: Decoded, found: Decoded) -> None:
     """Raises ExportError at the first input to which a form gives another answer, confidence or end than the copy."""
-    for text, ours, theirs in zip(inputs, records_of(expected), found, strict=True):
+    for row, text in enumerate(inputs):
+        ours, theirs = ((each.answers[row], float(each.confidence[row]), bool(each.ended[row]))
+                        for each in (expected, found))  # fmt: skip
         if ours[::2] != theirs[::2] or abs(ours[1] - theirs[1]) > 1e-3:
             says = f"(answer, confidence, ended) is {theirs} instead of {ours}"
             raise ExportError(f"The {form} differs from the copy on {text!r}: {says}. Please report that.")

@@ -1,20 +1,19 @@
 """The forms that a browser runs: a LiteRT file of inputs of fixed lengths, and a TensorFlow.js model."""
 
-import dataclasses
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from urlseq.cards import write_file
+from urlseq.answering import Decoded
 from urlseq.encoding import to_answers
 from urlseq.errors import ExportError, MissingPackage
 from urlseq.export.litert import convert, put
@@ -28,53 +27,44 @@ STRIDE = 4
 WEB = Path(__file__).parents[2] / "web"
 
 
-@dataclasses.dataclass
-class Lengths:
-    """How long an input and an answer may be in two of a LiteRT file's signatures, for one row of `length` bytes, EOS
-    included: `answer_` and `attention_`, each with the length appended. LiteRT.js has no inputs of any length.
+def lengths_for(copy: LearnedCopy) -> dict[int, int]:
+    """The lengths of rows, EOS included, that the page's LiteRT file takes, and how long an answer may be for each.
+
+    LiteRT.js has no inputs of any length. With a few lengths a short input does not pay for a long one.
     """
-
-    length: int
-    max_answer_bytes: int
-
-    def functions(self, graph: Graph) -> dict:
-        """The two functions of one input, by name: the answer, and the answer with attention."""
-        return {f"{name}_{self.length}": self.function(graph, name == "attention") for name in ("answer", "attention")}
-
-    def function(self, graph: Graph, attention: bool):
-        decode = tf.function(lambda tokens: graph.decode(tokens, self.max_answer_bytes, attention=attention))
-        return decode.get_concrete_function(tf.TensorSpec([1, self.length], tf.int32, name="tokens"))
+    longest, most = pad(np.zeros((1, copy.max_input_bytes + 1))).shape[1], copy.max_answer_bytes
+    return {length: min(most, 2 * length + 64) for length in (64, 128, 256) if length < longest} | {longest: most}
 
 
-def write_litert_web(copy: LearnedCopy, path: Path) -> list[Lengths]:
-    """One file with signatures for a few lengths, so that a short input does not pay for a long one."""
-    graph, longest = (
-        Graph(copy.model, copy.max_answer_bytes, put),
-        pad(np.zeros((1, copy.max_input_bytes + 1))).shape[1],
-    )
-    lengths = [Lengths(length, min(graph.max_answer_bytes, 2 * length + 64))
-               for length in (64, 128, 256) if length < longest]  # fmt: skip
-    lengths.append(Lengths(longest, graph.max_answer_bytes))
-    functions = {name: function for each in lengths for name, function in each.functions(graph).items()}
-    write_file(path, convert(copy, graph, functions))
-    return lengths
+def litert_web(copy: LearnedCopy, lengths: dict[int, int]) -> bytes:
+    """A LiteRT file with two signatures of one input for each length, such as `answer_64`, and with the attention as
+    well `attention_64`.
+    """
+    graph = Graph(copy.model, copy.max_answer_bytes, put)
+
+    def function(length: int, most: int, attention: bool):
+        decode = tf.function(lambda tokens: graph.decode(tokens, most, attention=attention))
+        return decode.get_concrete_function(tf.TensorSpec([1, length], tf.int32, name="tokens"))
+
+    functions = {f"{name}_{length}": function(length, most, name == "attention")
+                 for length, most in lengths.items() for name in ("answer", "attention")}  # fmt: skip
+    return convert(copy, graph, functions)
 
 
-def litert_web_answers(path: Path, lengths: list[Lengths], inputs: Sequence[str],
-                       reverse_output: bool = False) -> Iterator[tuple[str, float, bool]]:  # fmt: skip
-    """The file's (answer, confidence, ended), by the shortest signature that is long enough for the answer."""
-    interpreter = Interpreter(str(path), num_threads=1)
+def litert_web_answers(path: Path, lengths: dict[int, int], inputs: Sequence[str],
+                       reverse_output: bool = False) -> Decoded:  # fmt: skip
+    """The file's answers, each by the shortest signature that is long enough for it."""
+    interpreter, decoded = Interpreter(str(path), num_threads=1), Decoded.empty(len(inputs))
     for row, text in enumerate(inputs):
-        for each in lengths:
-            if len(text.encode()) >= each.length:
-                continue
-            name = ("answer", "attention")[row % 2]  # both are to be right
-            run = interpreter.get_signature_runner(f"{name}_{each.length}")
-            found = run(tokens=to_matrix([text], each.length).astype(np.int32))
+        name = ("answer", "attention")[row % 2]  # both are to be right
+        for length in (length for length in lengths if len(text.encode()) < length):
+            run = interpreter.get_signature_runner(f"{name}_{length}")
+            found = run(tokens=to_matrix([text], length).astype(np.int32))
             if found["ended"][0]:
                 break
-        answer = to_answers(found["answer"], reverse_output)[0]
-        yield answer, float(found["confidence"][0]), bool(found["ended"][0])
+        answers = to_answers(found["answer"], reverse_output)
+        decoded.put([row], Decoded(answers, found["confidence"], found["ended"] > 0))
+    return decoded
 
 
 def write_tensorflowjs(graph: Graph, folder: Path, precision: str) -> None:
@@ -103,14 +93,15 @@ def tensorflowjs_converter() -> Callable:
     return convert_tf_saved_model
 
 
-def tensorflowjs_answers(folder: Path, inputs: Sequence[str], encoding: dict) -> list[tuple[str, float, bool]] | None:
-    """The model's (answer, confidence, ended) in Node; None where that, or the page's folder, is missing."""
+def tensorflowjs_answers(folder: Path, inputs: Sequence[str], encoding: dict) -> Decoded | None:
+    """The model's answers in Node; None where that, or the page's folder, is missing."""
     script = WEB / "answers.mjs"
     if shutil.which("node") is None or not script.is_file() or not (WEB / "node_modules").is_dir():
         return None
-    command = ["node", str(script), str(folder)]
     given = json.dumps({"encoding": encoding, "inputs": list(inputs)})
-    process = subprocess.run(command, input=given, capture_output=True, text=True)
+    process = subprocess.run(["node", script, folder], input=given, capture_output=True, text=True)
     if process.returncode != 0:
         raise ExportError(f"TensorFlow.js can't run the model in Node: {process.stderr.strip()[-2000:]}")
-    return [(record["answer"], record["confidence"], record["ended"]) for record in json.loads(process.stdout)]
+    records = json.loads(process.stdout)
+    confidence, ended = (np.array([record[name] for record in records]) for name in ("confidence", "ended"))
+    return Decoded([record["answer"] for record in records], confidence, ended)

@@ -1,11 +1,12 @@
 """The SavedModel of a copy: a graph from any bytes to answers and trust, which needs TensorFlow and nothing else."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from urlseq.answering import Decoded
 from urlseq.encoding import BATCH, BOS, EMBEDDING, EOS, JSON_OF_BYTE, PADDING, PIECES, piece_hashes, to_answers
 from urlseq.errors import ExportError
 from urlseq.graph import Graph
@@ -18,8 +19,7 @@ SIGNATURES = ("serving_default", "embedding", "tokens")
 def write_saved_model(copy: LearnedCopy, folder: Path) -> None:
     """A SavedModel with `serving_default` (texts to answers), `embedding` (texts to vectors) and `tokens` (bytes)."""
     served = ServedCopy(copy)
-    functions = (served.answer, served.embedding, served.tokens)
-    tf.saved_model.save(served, str(folder), signatures=dict(zip(SIGNATURES, functions, strict=True)))
+    tf.saved_model.save(served, str(folder), signatures={name: getattr(served, name) for name in SIGNATURES})
 
 
 class ServedCopy(tf.Module):
@@ -35,7 +35,7 @@ class ServedCopy(tf.Module):
         self.known = tf.constant(np.isin(np.arange(256), [PADDING, EOS, *copy.card["bytes_seen"]]))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def answer(self, text):
+    def serving_default(self, text):
         """`json`, `confidence`, `trusted` and, where that is false, the `reason`, of each text [batch], any bytes.
 
         Whether an answer is JSON is not checked: no graph can parse it, so that is left to whoever takes the answer.
@@ -125,15 +125,17 @@ def in_batches(decode: Callable, tokens, size: int = BATCH) -> dict:
     return {name: tf.gather(found[name], tf.argsort(order)) for name in columns}
 
 
-def saved_model_answers(folder: Path, inputs: Sequence[str], reverse_output: bool = False,
-                        size: int = 32) -> Iterator[tuple[str, float, bool]]:  # fmt: skip
-    """A SavedModel's (answer, confidence, ended), by both of its signatures. Raises ExportError where these differ."""
-    signatures = tf.saved_model.load(str(folder)).signatures
-    for start in range(0, len(inputs), size):
-        batch = inputs[start : start + size]
+def saved_model_answers(folder: Path, inputs: Sequence[str], reverse_output: bool = False) -> Decoded:
+    """A SavedModel's answers, by both of its signatures. Raises ExportError where these differ."""
+    signatures, decoded = tf.saved_model.load(str(folder)).signatures, Decoded.empty(len(inputs))
+    for start in range(0, len(inputs), 32):  # few, as `tokens` returns the attention as well
+        batch = inputs[start : start + 32]
         served = signatures["serving_default"](text=tf.constant(batch))
-        decoded = signatures["tokens"](tokens=tf.constant(to_matrix(batch), tf.int32))
-        for row, answer in enumerate(to_answers(decoded["answer"].numpy(), reverse_output)):
-            if served["json"][row].numpy().decode() != answer:
-                raise ExportError(f"The SavedModel's two signatures differ on {batch[row]!r}. Please report that.")
-            yield answer, float(served["confidence"][row]), bool(decoded["ended"][row])
+        by_tokens = signatures["tokens"](tokens=tf.constant(to_matrix(batch), tf.int32))
+        answers = to_answers(by_tokens["answer"].numpy(), reverse_output)
+        for text, answer, json in zip(batch, answers, served["json"].numpy(), strict=True):
+            if json.decode() != answer:
+                raise ExportError(f"The SavedModel's two signatures differ on {text!r}. Please report that.")
+        found = Decoded(answers, served["confidence"].numpy(), by_tokens["ended"].numpy() > 0)
+        decoded.put(range(start, start + len(batch)), found)
+    return decoded
