@@ -142,3 +142,9 @@ def process_memory(pid: int | str = "self", field: str = "VmRSS") -> float:
     """The memory of a process, MB: what it has now or, by `VmHWM`, the most that it had. Linux only."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1e3
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has had of the processors' time so far. Linux only."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

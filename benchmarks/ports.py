@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.common import ONE_THREAD, keep, machine, process_memory, table
+from benchmarks.common import ONE_THREAD, keep, machine, process_memory, processor_seconds, table
 from urlseq import load
 from urlseq.cards import folder_of
 from urlseq.export.saved_model import write_saved_model
@@ -59,12 +59,6 @@ def ask(process: subprocess.Popen, lines: list[bytes]) -> float:
     return time.perf_counter() - start
 
 
-def cpu_seconds(process: subprocess.Popen) -> float:
-    """The CPU time that a running process has used. Linux only."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def measure(command: list, lines: list[bytes]) -> dict[str, float]:
     """One round: seconds to the first answer, of one answer, answers for a second of CPU time, and memory in MB."""
     start = time.perf_counter()
@@ -72,10 +66,11 @@ def measure(command: list, lines: list[bytes]) -> dict[str, float]:
         ask(process, lines[:1])
         first = time.perf_counter() - start
         one = statistics.median(ask(process, [line]) for line in lines[:100])
-        used = cpu_seconds(process)
+        used = processor_seconds(process.pid)
         for begin in range(0, len(lines), 256):  # as much as a pipe holds
             ask(process, lines[begin : begin + 256])
-        return {"first_s": first, "one_ms": 1e3 * one, "per_cpu_s": len(lines) / (cpu_seconds(process) - used),
+        used = processor_seconds(process.pid) - used
+        return {"first_s": first, "one_ms": 1e3 * one, "per_cpu_s": len(lines) / used,
                 "memory_mb": process_memory(process.pid, "VmHWM")}  # fmt: skip
 
 

@@ -10,18 +10,16 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import keep, machine, process_memory, table
+from benchmarks.common import keep, machine, process_memory, processor_seconds, table
 from urlseq.lite import load_lite
 from urlseq.sources import registry_urls
 
@@ -82,12 +80,6 @@ def service() -> Iterator[tuple[int, int]]:
             yield process.pid, int(re.search(r":(\d+)/", process.stdout.readline())[1])
         finally:
             process.terminate()
-
-
-def processor_seconds(pid: int) -> float:
-    """What a process has had of the processors' time so far. Linux only."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measured(pid: int, port: int, urls: list[str], clients: int) -> dict[str, float]:

@@ -19,19 +19,20 @@ from urlseq import load
 from urlseq.export.serving import add_version, request
 from urlseq.sources import registry_urls
 
+ROOT = Path(__file__).parent.parent
 BATCH = 256
 PERCENTILES = (50, 90, 99)
 
 
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[tuple]:
-    """A client of a server in a process of its own, and that process' id."""
+    """A client of a server in a process of its own, the server's address, and that process' id."""
     command = [sys.executable, "-m", "benchmarks.server", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             address = re.search(r"at (127.0.0.1:\d+)", process.stdout.readline())[1]
             with grpc.insecure_channel(address) as channel:
-                yield prediction_service_pb2_grpc.PredictionServiceStub(channel), process.pid
+                yield prediction_service_pb2_grpc.PredictionServiceStub(channel), address, process.pid
         finally:
             process.terminate()
 
@@ -57,7 +58,7 @@ def main(quick: bool = False) -> None:
     with tempfile.TemporaryDirectory() as home:
         version = add_version(copy, Path(home) / "urlparse")
         signature = tf.saved_model.load(str(version)).signatures["serving_default"]
-        with server(version.parent) as (client, pid):
+        with server(version.parent) as (client, _, pid):
             calls = {"in the graph": lambda batch: signature(text=tf.constant(batch)),
                      "over a socket": lambda batch: client.Predict(request("urlparse", batch), 600)}  # fmt: skip
             memory["ready"] = process_memory(pid)

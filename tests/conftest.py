@@ -33,9 +33,6 @@ settings.register_profile(
 )
 settings.load_profile("urlseq")
 
-# Lists of real URLs lie beside the repository, where they lie at all.
-REAL_LISTS = Path(__file__).parents[2] / "shared" / "data"
-
 # Any text that can be an input: Unicode without NUL and without halves of surrogate pairs.
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
 TEXTS = st.lists(TEXT)

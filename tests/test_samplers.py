@@ -13,11 +13,12 @@ from collections import Counter
 from urllib.parse import urlparse
 
 import pytest
-from conftest import REAL_LISTS, TEXT
+from conftest import TEXT
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from rates_support import MAX_BYTES, RECORD, deviations, rates
 
+from benchmarks.common import REFERENCE
 from urlseq.errors import InvalidSetting
 from urlseq.functions import answer
 from urlseq.samplers import Grammar, grammar, symbol, urls
@@ -309,7 +310,7 @@ def test_noise_makes_text_of_any_text(text, seed, noise):
 
 
 def test_no_sampled_url_is_in_a_real_list(mixed):
-    paths = sorted(REAL_LISTS.glob("urls_*.txt.gz"))
+    paths = sorted(REFERENCE.glob("urls_*.txt.gz"))
     if not paths:
         pytest.skip("the lists of real URLs are not here")
     # A bare scheme or a host and nothing else would say nothing about a leak.

@@ -1,6 +1,5 @@
 """Versions for TensorFlow Serving, called as TensorFlow Serving is: over a socket, in its own protocol."""
 
-import contextlib
 import json
 import os
 import re
@@ -18,12 +17,14 @@ from conftest import untrained_copy
 import urlseq.export.saved_model
 from urlseq import load
 from urlseq.errors import ExportError, InvalidSetting
-from urlseq.export import SIGNATURES, serving
+from urlseq.export import SIGNATURES
 from urlseq.graph import Graph
 from urlseq.sources import registry_urls
 
 grpc = pytest.importorskip("grpc")
 prediction = pytest.importorskip("tensorflow_serving.apis.prediction_service_pb2_grpc")
+serving = pytest.importorskip("urlseq.export.serving")
+benchmark = pytest.importorskip("benchmarks.serving")
 
 ROOT = Path(__file__).parent.parent
 URL = "https://example.org/a?b=c#d"
@@ -44,28 +45,15 @@ def folder(parser, tmp_path_factory):
     return folder
 
 
-@contextlib.contextmanager
-def served(folder: Path):
-    """The address of a server in a process of its own, and a client of it."""
-    command = [sys.executable, "-m", "benchmarks.server", str(folder)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        try:
-            address = re.search(r"at (127.0.0.1:\d+)", process.stdout.readline())[1]
-            with grpc.insecure_channel(address) as channel:
-                yield address, prediction.PredictionServiceStub(channel)
-        finally:
-            process.terminate()
-
-
 @pytest.fixture(scope="module")
 def server(folder):
-    with served(folder) as found:
+    with benchmark.server(folder) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def client(server):
-    return server[1]
+    return server[0]
 
 
 def arrays(response) -> dict[str, np.ndarray]:
@@ -74,7 +62,7 @@ def arrays(response) -> dict[str, np.ndarray]:
 
 @pytest.mark.slow
 def test_an_answer_of_more_than_4_mb_needs_an_option_of_the_client(server):
-    address, client = server
+    client, address, _ = server
     asked = serving.request("urlparse", [""] * 2100, "embedding")
     with pytest.raises(grpc.RpcError) as refused:
         client.Predict(asked, 60)
