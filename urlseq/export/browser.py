@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import types
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -94,9 +95,11 @@ def tensorflowjs_converter() -> Callable:
 
 
 def tensorflowjs_answers(folder: Path, inputs: Sequence[str], encoding: dict) -> Decoded | None:
-    """The model's answers in Node; None where that, or the page's folder, is missing."""
+    """The model's answers in Node; None, and a warning, where that, or the page's folder, is missing."""
     script = WEB / "answers.mjs"
     if shutil.which("node") is None or not script.is_file() or not (WEB / "node_modules").is_dir():
+        how = "That takes Node, a checkout of this project, and `npm ci` in its folder web/."
+        warnings.warn(f"The TensorFlow.js model is not checked. {how}", stacklevel=4)
         return None
     given = json.dumps({"encoding": encoding, "inputs": list(inputs)})
     process = subprocess.run(["node", script, folder], input=given, capture_output=True, text=True)

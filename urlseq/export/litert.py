@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 
 import flatbuffers
@@ -93,37 +94,35 @@ def compact(model: bytes) -> bytes:
     """
     parsed = schema.ModelT.InitFromPackedBuf(model, 0)
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in parsed.operatorCodes]
-    packed: dict[int, tuple | None] = {}  # by buffer: the subgraphs share them
+    halves = defaultdict(list)  # the tensors with weights of 16 bits, by buffer: the subgraphs share them
     for subgraph in parsed.subgraphs:
         for operator in subgraph.operators:
             if codes[operator.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE:
                 tensor = subgraph.tensors[operator.inputs[0]]
-                if tensor.buffer not in packed:
-                    packed[tensor.buffer] = pack(parsed.buffers[tensor.buffer], tensor.shape)
-                if packed[tensor.buffer] is not None:
-                    tensor.type, tensor.quantization = schema.TensorType.INT8, packed[tensor.buffer]
+                halves[tensor.buffer].append(tensor)
         for tensor in subgraph.tensors:
             tensor.name = None
-    for code in parsed.operatorCodes:  # the version that knows steps for each channel
-        if max(code.builtinCode, code.deprecatedBuiltinCode) == schema.BuiltinOperator.DEQUANTIZE:
-            code.version = max(code.version, 5)
+    for buffer, tensors in halves.items():
+        pack(parsed.buffers[buffer], tensors)
+    for code, kind in zip(parsed.operatorCodes, codes, strict=True):
+        if kind == schema.BuiltinOperator.DEQUANTIZE:
+            code.version = max(code.version, 5)  # the one that knows steps for each channel
     builder = flatbuffers.Builder(len(model))
     builder.Finish(parsed.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
 
-def pack(buffer, shape) -> schema.QuantizationParametersT | None:
-    """Makes a buffer of 16-bit floats one of 8-bit integers and returns their steps; None where these are not exact."""
-    weights = np.frombuffer(bytes(bytearray(buffer.data)), np.float16).reshape(shape).astype(np.float32)
+def pack(buffer, tensors: list) -> None:
+    """Makes the 16-bit floats in a buffer of some tensors 8-bit integers with steps, where these are exact."""
+    weights = np.asarray(buffer.data, np.uint8).view(np.float16).reshape(tensors[0].shape).astype(np.float32)
     if weights.ndim < 2 or not weights.any():  # zeros of all shapes share a buffer
-        return None
+        return
     for axis in sorted(range(weights.ndim), key=lambda axis: -weights.shape[axis]):
         steps = steps_of(weights, axis)
-        numbers = weights / steps
-        if np.array_equal(numbers, np.round(numbers)):
-            buffer.data = numbers.astype(np.int8).ravel().view(np.uint8).tolist()
-            found = schema.QuantizationParametersT()
-            found.scale, found.zeroPoint = steps.ravel().tolist(), [0] * steps.size
-            found.quantizedDimension = axis
-            return found
-    return None
+        numbers = (weights / steps).astype(np.int8)
+        if np.array_equal(numbers * steps, weights):
+            buffer.data = numbers.ravel().view(np.uint8)
+            kept = {"scale": steps.ravel(), "zeroPoint": np.zeros(steps.size, np.int64), "quantizedDimension": axis}
+            for tensor in tensors:
+                tensor.type, tensor.quantization = schema.TensorType.INT8, schema.QuantizationParametersT(**kept)
+            return
