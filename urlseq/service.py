@@ -17,14 +17,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from urlseq.cards import folder_of
+from urlseq.encoding import batches_by_length
 from urlseq.errors import BadModel, InvalidInput, InvalidSetting, UrlseqError
 from urlseq.lite import load_lite
 
@@ -87,7 +89,7 @@ class Model:
         copy = self.load(self.folder)
         examples = copy.card.get("examples", {})
         # One at a time, since LiteRT keeps the memory that its largest batch took.
-        exact = sum(answers(copy, [text])[0]["json"] == expected for text, expected in examples.items())
+        exact = sum(copy.predict_all([text])[0].text == expected for text, expected in examples.items())
         known = copy.card.get("held_out_counts", {"exact": 0, "count": 1})
         if 2 * exact * known["count"] < known["exact"] * len(examples):
             raise BadModel(f"{self.folder}: only {exact} of the {len(examples)} examples in its card are exact.")
@@ -165,14 +167,12 @@ def text_of(value: Any, where: str) -> str:
 
 async def in_threads(threads: ThreadPoolExecutor, copy: Any, texts: Sequence[str], signature: str) -> list[dict]:
     """A few texts at a time, so that a long request leaves room for others, of about one length, which is quicker."""
-    rows: list[dict] = [{}] * len(texts)
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    for some in (order[start : start + BATCH] for start in range(0, len(order), BATCH)):
+    rows: dict[int, dict] = {}
+    for some in batches_by_length(np.array([len(text) for text in texts], int), BATCH):
         part = [texts[index] for index in some]
         found = await asyncio.get_running_loop().run_in_executor(threads, answers, copy, part, signature)
-        for index, row in zip(some, found, strict=True):
-            rows[index] = row
-    return rows
+        rows |= zip(some, found, strict=True)
+    return [rows[index] for index in range(len(texts))]
 
 
 def model_of(request: Request, name: str, version: str | None) -> Model:
@@ -222,22 +222,19 @@ async def metadata(request: Request, name: str, version: str | None = None) -> R
     return as_json({"model_spec": {"name": name, "signature_name": "", "version": number}, "metadata": known})
 
 
-router, example = APIRouter(), {"example": {"instances": ["https://example.org/a?b=c#d"]}}
-body = {"requestBody": {"required": True, "content": {"application/json": example}}}
-for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
-    router.add_api_route(f"{path}:predict", predict, methods=["POST"], openapi_extra=body)
-    router.add_api_route(path, status)
-    router.add_api_route(f"{path}/metadata", metadata)
-router.add_api_route("/healthz", lambda: {"status": "ok"}, summary="Tells that the service answers")
-router.add_api_route("/metrics", lambda: Response(generate_latest(), media_type=CONTENT_TYPE_LATEST),
-                     summary="Counts and times, for Prometheus")  # fmt: skip
-
-
 def application(models: Mapping[str, Model]) -> FastAPI:
     """The service of some models, by name, as an ASGI application."""
     app = FastAPI(title="urlseq", description="Learned copies of functions.")
     app.state.models, app.state.threads = models, ThreadPoolExecutor(os.cpu_count())
-    app.include_router(router)
+    example = {"example": {"instances": ["https://example.org/a?b=c#d"]}}
+    body = {"requestBody": {"required": True, "content": {"application/json": example}}}
+    for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
+        app.add_api_route(f"{path}:predict", predict, methods=["POST"], openapi_extra=body)
+        app.add_api_route(path, status)
+        app.add_api_route(f"{path}/metadata", metadata)
+    app.add_api_route("/healthz", lambda: {"status": "ok"}, summary="Tells that the service answers")
+    app.add_api_route("/metrics", lambda: Response(generate_latest(), media_type=CONTENT_TYPE_LATEST),
+                      summary="Counts and times, for Prometheus")  # fmt: skip
     app.add_exception_handler(ClientDisconnect, lambda *_: as_json({"error": "The client has gone."}, 400))
     app.add_exception_handler(UrlseqError, lambda _, error: as_json({"error": str(error)}, 400))
     app.add_exception_handler(HTTPException, lambda _, error: as_json({"error": error.detail}, error.status_code))
