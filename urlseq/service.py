@@ -42,15 +42,16 @@ def tensor(dtype: str, rank: int = 1) -> dict:
     return {"dtype": dtype, "tensor_shape": {"dim": [{"size": "-1", "name": ""}] * rank, "unknown_rank": False}}
 
 
+def signature_of(**outputs: dict) -> dict:
+    return {"inputs": {"text": TEXT}, "outputs": outputs, "method_name": "tensorflow/serving/predict"}
+
+
 # The SavedModel's, as TensorFlow Serving tells of them, but for `tokens`.
+TEXT, NUMBER, FLAG, VECTOR = tensor("DT_STRING"), tensor("DT_FLOAT"), tensor("DT_BOOL"), tensor("DT_FLOAT", 2)
 SIGNATURES = {
-    name: {"inputs": {"text": tensor("DT_STRING")}, "outputs": outputs, "method_name": "tensorflow/serving/predict"}
-    for name, outputs in {
-        "serving_default": {"json": tensor("DT_STRING"), "confidence": tensor("DT_FLOAT"),
-                            "trusted": tensor("DT_BOOL"), "reason": tensor("DT_STRING")},
-        "embedding": {"embedding": tensor("DT_FLOAT", 2), "reason": tensor("DT_STRING")},
-    }.items()
-}  # fmt: skip
+    "serving_default": signature_of(json=TEXT, confidence=NUMBER, trusted=FLAG, reason=TEXT),
+    "embedding": signature_of(embedding=VECTOR, reason=TEXT),
+}
 TIME = Histogram("urlseq_request_seconds", "Answered requests, and how long each took", ["model", "signature"],
                  buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))  # fmt: skip
 ANSWERS = Counter("urlseq_answers", "Texts that were answered", ["model"])
