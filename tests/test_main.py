@@ -6,7 +6,6 @@ import html
 import io
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,10 +15,7 @@ from conftest import LONGEST_WORD, card, untrained_copy
 from urlseq import learn
 from urlseq.__main__ import main
 from urlseq.gallery import GALLERY, my_date_format
-from urlseq.samplers import urls
 from urlseq.task import Task
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -266,19 +262,3 @@ def test_call_tells_that_the_answer_of_an_inverse_is_not_certified(capsys, tmp_p
         False,
         "the function does not certify it",
     )
-
-
-def test_importing_the_package_loads_no_framework():
-    code = "import sys, urlseq; print([m for m in ('tensorflow', 'keras', 'pyspark', 'pandas') if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
-
-
-def test_the_public_names_are_listed_and_found():
-    import urlseq
-
-    assert {"copy_function", "load", "urls", "Task", "Training", "UrlseqError"} <= set(dir(urlseq))
-    assert all(getattr(urlseq, name).__name__ == name for name in urlseq.__all__)
-    assert urlseq.copy_function is learn.copy_function and urlseq.urls is urls
-    with pytest.raises(AttributeError, match="'urlseq' has no attribute 'nothing'"):
-        urlseq.nothing  # noqa: B018
