@@ -63,11 +63,11 @@ def quiet() -> Iterator[None]:
     """Drops what is written to the process' standard error meanwhile, such as what TensorFlow's own C++ code
     remarks while it is imported, which no setting silences. Exceptions are raised as ever.
     """
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    kept = os.dup(2)
     try:
-        os.dup2(nowhere, 2)
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        os.close(nowhere)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from urlseq import quiet
+import urlseq
 from urlseq.errors import InvalidSetting, MissingPackage, NoFunction, UrlseqError
 
 RUNS = Path("runs")
@@ -58,8 +58,8 @@ def main(words: list[str] | None = None) -> int:
 
 def load_frameworks() -> None:
     """Imports TensorFlow, which takes seconds, without all that it says then."""
-    with quiet():
-        import urlseq.store  # noqa: F401
+    with urlseq.quiet():
+        _ = urlseq.load  # the first use of a name imports what it needs
 
 
 def parser() -> argparse.ArgumentParser:
@@ -149,10 +149,8 @@ def main_job(arguments: argparse.Namespace) -> None:
 
 def learn(task, folder: Path, arguments: argparse.Namespace, **settings):
     """The copy, as the options that `add_training` added say."""
-    from urlseq import copy_function
-
     settings |= {name: getattr(arguments, name) for name in ("minutes", "examples", "until", "seed")}
-    return copy_function(task, folder=folder, **settings)
+    return urlseq.copy_function(task, folder=folder, **settings)
 
 
 def measure(copied) -> None:
@@ -231,27 +229,22 @@ def call_command(arguments: argparse.Namespace) -> None:
 def copy_to_call(name: str):
     """The copy by LiteRT, which starts at once, where it has such a file; an inverse by TensorFlow, which searches."""
     from urlseq.cards import bad_model, folder_of, read_card
-    from urlseq.lite import load_lite
 
-    path = folder_of(name)
-    with bad_model(path):
+    with bad_model(path := folder_of(name)):
         card = read_card(path)
     if "litert" in card and not card["task"]["inverse"]:
-        return load_lite(name)
+        return urlseq.load_lite(name)
     load_frameworks()
-    from urlseq import load
-
-    return load(name)
+    return urlseq.load(name)
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
-    from urlseq import load
     from urlseq.encoding import invalid_reason
     from urlseq.functions import function_named
     from urlseq.pairs import pairs_of
     from urlseq.sources import read_inputs
 
-    copied = load(arguments.copy, function_named(arguments.function) if arguments.function else None)
+    copied = urlseq.load(arguments.copy, function_named(arguments.function) if arguments.function else None)
     of_pairs = "pairs" in copied.card["task"] or len(arguments.columns or ()) == 2
     if copied.function is None and not of_pairs:
         name = copied.card["task"]["function"]
@@ -271,21 +264,20 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
 
 def export_command(arguments: argparse.Namespace) -> None:
     """Writes each copy into a folder of its own name: an export, or a new version for TensorFlow Serving."""
-    from urlseq import load
     from urlseq.export import MANIFEST, export
     from urlseq.sources import read_inputs
 
     if arguments.serving:
         from urlseq.export.serving import add_version
 
-        write = functools.partial(add_version, version=arguments.version)
+        home, write = Path("serving"), functools.partial(add_version, version=arguments.version)
     else:
-        write = functools.partial(export, precision=arguments.precision)
+        home, write = Path("web/models"), functools.partial(export, precision=arguments.precision)
     inputs = read_inputs(arguments.inputs) if arguments.inputs else None
-    home = arguments.folder or Path("serving" if arguments.serving else "web/models")
     for copy in arguments.copy:
-        with quiet():
-            path = write(load(copy), home / os.path.basename(os.path.abspath(copy)), inputs)  # also `.` has a name
+        name = os.path.basename(os.path.abspath(copy))  # `.` has the name of the current folder
+        with urlseq.quiet():
+            path = write(urlseq.load(copy), (arguments.folder or home) / name, inputs)
         checked = {} if arguments.serving else {"checked": json.loads((path / MANIFEST).read_text())["checked"]}
         print(json.dumps({"folder": str(path)} | checked), flush=True)
 
