@@ -12,9 +12,8 @@ import pytest
 from benchmarks import __main__ as all_of_them
 from benchmarks import shipped, training_speed
 from benchmarks.common import gpus, machine
-from urlseq import Training, load
+from urlseq import load
 from urlseq.cards import CARD, SHIPPED
-from urlseq.export.litert import add_litert
 from urlseq.gallery import GALLERY
 
 
@@ -76,7 +75,8 @@ def test_each_shipped_copy_is_in_the_table_with_its_task():
 def test_a_shipped_copy_is_trained_by_the_table(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(shipped, "copy_function", lambda *settings, **_: calls.append(settings) or load("quote"))
-    monkeypatch.setattr(shipped, "round_weights", lambda copy, task, training: 0)
+    monkeypatch.setattr(shipped, "round_weights", lambda copy, examples: 0)
+    monkeypatch.setattr(shipped, "CALIBRATION", 200)
     monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
     assert shipped.train("quote", quick=False)["changed_by_rounding"] == 0
     ((task, training),) = calls
@@ -87,17 +87,34 @@ def test_a_shipped_copy_is_trained_by_the_table(tmp_path, monkeypatch):
 
 def test_weights_are_rounded_and_what_that_changes_is_counted(tmp_path):
     copy, task = load("dates_in_hex"), GALLERY["dates_in_hex"].task
-    training = Training(validation_count=20)
+    examples = task.examples("rounding", 100, held_out=True)
     exact = [weights * 1.0001 for weights in copy.model.get_weights()]
     copy.set_weights(exact)
-    assert shipped.round_weights(copy, task, training) == 0
+    assert shipped.round_weights(copy, examples) == 0
     assert any(map(np.any, map(np.not_equal, copy.model.get_weights(), exact)))
-    assert copy.card["held_out_counts"]["exact"] == 100
-    (path,) = copy.save(tmp_path).glob("weights-*")
+    result = shipped.ship(copy, examples, tmp_path)
+    assert result["exact"] == 100
+    assert result["litert_bytes"] < 150_000
+    (path,) = tmp_path.glob("weights-*")
     with np.load(path) as arrays:
         assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
-    assert add_litert(copy, tmp_path).stat().st_size < 150_000
+
+
+def test_a_shipped_copy_is_calibrated_without_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped, "CALIBRATION", 8_000)
+    result, before = shipped.calibrate("dates_in_hex", quick=False), load("dates_in_hex")
+    calibrated = load(tmp_path / "dates_in_hex")
+    assert result["count"] == calibrated.card["held_out_counts"]["count"] > 7_900
+    assert result["minutes"] > 0  # of the training, as it was
+    assert 0 < calibrated.card["trusted_risk"] <= shipped.RISK
+    assert all(map(np.array_equal, calibrated.model.get_weights(), before.model.get_weights()))
+
+
+def test_rounding_that_changes_answers_is_counted():
+    copy, task = load("dates_in_hex"), GALLERY["dates_in_hex"].task
+    examples = task.examples("rounding", 100, held_out=True)
     # Weights so small that rounding makes many of them nothing write something else.
     rng = np.random.default_rng(0)
-    copy.set_weights([rng.normal(size=weights.shape) ** 5 for weights in exact])
-    assert shipped.round_weights(copy, task, training) > 0
+    copy.set_weights([rng.normal(size=weights.shape) ** 5 for weights in copy.model.get_weights()])
+    assert shipped.round_weights(copy, examples) > 0
