@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -230,12 +231,15 @@ def test_export_writes_a_folder_for_each_copy_and_tells_what_was_checked(capsys,
     def export(copy, folder, inputs, *, precision):
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text(json.dumps({"checked": [inputs, precision]}))
+        warnings.warn("The model is not checked.", stacklevel=1)
+        warnings.warn("A library will change.", DeprecationWarning, stacklevel=1)
         return folder
 
     monkeypatch.setattr("urlseq.export.export", export)
     words = [tmp_path / "a", tmp_path / "b", "--folder", tmp_path / "out", "--inputs", tmp_path / "inputs.txt"]
-    code, out, _ = run(capsys, "export", *words, "--precision", "float32")
+    code, out, error = run(capsys, "export", *words, "--precision", "float32")
     assert code == 0
+    assert "urlseq: The model is not checked." in error and "library" not in error
     assert [json.loads(line) for line in out.splitlines()] == [
         {"folder": str(tmp_path / "out" / name), "checked": [["abc"], "float32"]} for name in "ab"
     ]

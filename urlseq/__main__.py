@@ -276,8 +276,11 @@ def export_command(arguments: argparse.Namespace) -> None:
     inputs = read_inputs(arguments.inputs) if arguments.inputs else None
     for copy in arguments.copy:
         name = os.path.basename(os.path.abspath(copy))  # `.` has the name of the current folder
-        with urlseq.quiet():
+        with warnings.catch_warnings(record=True) as told, urlseq.quiet():
             path = write(urlseq.load(copy), (arguments.folder or home) / name, inputs)
+        for warning in told:
+            if warning.category is UserWarning:  # what could not be checked; the others are libraries' own
+                warnings.warn(str(warning.message), stacklevel=1)
         checked = {} if arguments.serving else {"checked": json.loads((path / MANIFEST).read_text())["checked"]}
         print(json.dumps({"folder": str(path)} | checked), flush=True)
 
