@@ -80,8 +80,8 @@ class Variant:
     constant_rate: bool = False
 
 
-def adam(learning_rate: float) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(learning_rate, beta_2=0.98, global_clipnorm=1.0)
+def adam(learning_rate: float, averages: bool = False) -> keras.optimizers.Optimizer:
+    return keras.optimizers.Adam(learning_rate, beta_2=0.98, global_clipnorm=1.0, use_ema=averages)
 
 
 PLAIN = {"short_first": 0, "loss": capped_crossentropy, "optimizer": adam, "learning_rate": 1e-3, "constant_rate": True}

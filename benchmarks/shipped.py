@@ -2,7 +2,7 @@
 
 `python -m benchmarks.shipped` trains all, as many at a time as there are cores, `python -m benchmarks.shipped NAME ...`
 some. Their weights are rounded to 8 bits, so that a LiteRT file of 150 kB answers exactly as the copy does. With
-`--calibrate` nothing is trained: the copies' thresholds are set anew.
+`--threshold` nothing is trained: the copies' thresholds are set anew.
 """
 
 import argparse
@@ -24,8 +24,8 @@ TABLE = {"urlparse": (Task(urlparse, max_input_bytes=1024), Training(examples=1_
     name: (GALLERY[name].task, training_of(name))
     for name in ("dates_in_hex", "hex_of_text", "html_escape", "quote", "splitext")
 }
-# What is shipped can take its time: by six times as many held-out inputs as after other trainings, a smaller risk.
-CALIBRATION, RISK = 60_000, 0.0004
+# Held-out inputs that decide what is trusted: six times as many as after other trainings, since this can take its time.
+THRESHOLD_INPUTS = 60_000
 
 
 def train(name: str, quick: bool) -> dict:
@@ -33,7 +33,7 @@ def train(name: str, quick: bool) -> dict:
     task, training = TABLE[name]
     if quick:
         training = dataclasses.replace(training, examples=6_400, epoch_batches=50, validation_count=100)
-    count = 500 if quick else CALIBRATION
+    count = 500 if quick else THRESHOLD_INPUTS
     start = time.monotonic()
     training = dataclasses.replace(training, folder=Path("runs/shipped") / name, verbose=False)
     copy = copy_function(task, training, attempts=0)
@@ -53,21 +53,23 @@ def round_weights(copy: LearnedCopy, examples: Examples) -> int:
 
 def ship(copy: LearnedCopy, examples: Examples, folder: Path) -> dict:
     """Sets the threshold by held-out examples and writes the copy: its counts and sizes."""
-    copy.set_threshold(examples, risk=RISK)
+    copy.set_threshold(examples)
     size = add_litert(copy, copy.save(folder)).stat().st_size
     return copy.card["held_out_counts"] | {"weights": copy.model.count_params(), "litert_bytes": size}
 
 
-def calibrate(name: str, quick: bool) -> dict:
+def set_threshold_anew(name: str, quick: bool) -> dict:
     """Sets the threshold of a shipped copy anew: its result, with new counts."""
     copy, (task, training) = load(name), TABLE[name]
-    examples = task.examples(f"{training.seed} calibration", 500 if quick else CALIBRATION, held_out=True).distinct()
+    examples = task.examples(
+        f"{training.seed} calibration", 500 if quick else THRESHOLD_INPUTS, held_out=True
+    ).distinct()
     folder = (Path("runs/shipped") if quick else SHIPPED) / name
     return json.loads((RESULTS / "shipped.json").read_text())["result"][name] | ship(copy, examples, folder)
 
 
-def main(quick: bool = False, names: list[str] | None = None, only_calibrate: bool = False) -> None:
-    rows, work = [], calibrate if only_calibrate else train
+def main(quick: bool = False, names: list[str] | None = None, only_threshold: bool = False) -> None:
+    rows, work = [], set_threshold_anew if only_threshold else train
     for name, result in side_by_side(work, names or (["dates_in_hex"] if quick else TABLE), quick):
         rows.append([name, *(result[key] for key in ("weights", "minutes", "count", "exact", "trusted", "trusted_wrong",
                                                      "changed_by_rounding"))])  # fmt: skip
@@ -81,5 +83,5 @@ def main(quick: bool = False, names: list[str] | None = None, only_calibrate: bo
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(TABLE)} (default: all)")
-    parser.add_argument("--calibrate", dest="only_calibrate", action="store_true", help="only set the thresholds anew")
+    parser.add_argument("--threshold", dest="only_threshold", action="store_true", help="only set the thresholds anew")
     main(**vars(parser.parse_args()))

@@ -15,6 +15,7 @@ from benchmarks.common import gpus, machine
 from urlseq import load
 from urlseq.cards import CARD, SHIPPED
 from urlseq.gallery import GALLERY
+from urlseq.learned import TRUSTED_RISK
 
 
 def test_one_that_fails_does_not_stop_the_others(monkeypatch, capsys):
@@ -76,7 +77,7 @@ def test_a_shipped_copy_is_trained_by_the_table(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(shipped, "copy_function", lambda *settings, **_: calls.append(settings) or load("quote"))
     monkeypatch.setattr(shipped, "round_weights", lambda copy, examples: 0)
-    monkeypatch.setattr(shipped, "CALIBRATION", 200)
+    monkeypatch.setattr(shipped, "THRESHOLD_INPUTS", 200)
     monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
     assert shipped.train("quote", quick=False)["changed_by_rounding"] == 0
     ((task, training),) = calls
@@ -100,15 +101,15 @@ def test_weights_are_rounded_and_what_that_changes_is_counted(tmp_path):
         assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
 
 
-def test_a_shipped_copy_is_calibrated_without_training(tmp_path, monkeypatch):
+def test_a_shipped_copy_gets_a_new_threshold_without_training(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "SHIPPED", tmp_path)
-    monkeypatch.setattr(shipped, "CALIBRATION", 8_000)
-    result, before = shipped.calibrate("dates_in_hex", quick=False), load("dates_in_hex")
-    calibrated = load(tmp_path / "dates_in_hex")
-    assert result["count"] == calibrated.card["held_out_counts"]["count"] > 7_900
+    monkeypatch.setattr(shipped, "THRESHOLD_INPUTS", 8_000)
+    result, before = shipped.set_threshold_anew("dates_in_hex", quick=False), load("dates_in_hex")
+    copy = load(tmp_path / "dates_in_hex")
+    assert result["count"] == copy.card["held_out_counts"]["count"] > 7_900
     assert result["minutes"] > 0  # of the training, as it was
-    assert 0 < calibrated.card["trusted_risk"] <= shipped.RISK
-    assert all(map(np.array_equal, calibrated.model.get_weights(), before.model.get_weights()))
+    assert 0 < copy.card["trusted_risk"] <= TRUSTED_RISK
+    assert all(map(np.array_equal, copy.model.get_weights(), before.model.get_weights()))
 
 
 def test_rounding_that_changes_answers_is_counted():

@@ -105,13 +105,13 @@ class LearnedCopy(BaseCopy):
         trusted = np.array([prediction.trusted for prediction in self.judge(inputs, decoded)], bool)
         return Evaluation(inputs, expected, decoded.answers, decoded.confidence, trusted)
 
-    def set_threshold(self, examples: Examples, kept: int = 200, risk: float = TRUSTED_RISK) -> None:
+    def set_threshold(self, examples: Examples, kept: int = 200) -> None:
         """Sets by held-out examples the confidence to trust, and notes their exact match, and up to `kept` of them."""
         expected, decoded = self.compare(examples)
         correct = np.array(expected, object) == np.array(decoded.answers, object)
         # What is not trusted for other reasons proves nothing of what is.
         sound = [prediction.trusted for prediction in judge(examples.inputs, decoded, 0.0, self.bytes_seen)]
-        found = threshold_for(decoded.confidence[sound], correct[sound], risk)
+        found = threshold_for(decoded.confidence[sound], correct[sound], TRUSTED_RISK)
         self.card["threshold"], self.card["trusted_risk"] = found
         counts = self.evaluation(examples.inputs, expected, decoded).counts
         self.card["held_out_counts"] = counts | {"interval": interval(counts["exact"], counts["count"])}
