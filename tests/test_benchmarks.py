@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as all_of_them
-from benchmarks import shipped, training_speed
+from benchmarks import learning, shipped, training_speed
 from benchmarks.common import gpus, machine
 from urlseq import load
 from urlseq.cards import CARD, SHIPPED
@@ -119,3 +119,8 @@ def test_rounding_that_changes_answers_is_counted():
     rng = np.random.default_rng(0)
     copy.set_weights([rng.normal(size=weights.shape) ** 5 for weights in copy.model.get_weights()])
     assert shipped.round_weights(copy, examples) > 0
+
+
+def test_each_variant_of_the_recipe_takes_what_training_asks_of_its_optimizer():
+    for variant in learning.VARIANTS.values():
+        assert variant.optimizer(1e-3, averages=True).use_ema
