@@ -1,11 +1,25 @@
-"""Texts to byte matrices and back, a batch at a time: the same for training and for answering."""
+"""Texts to byte matrices and back, a batch at a time, with no Python loop over the texts.
+
+The same few functions serve training and answering, so that the two can't drift apart.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from urlseq.encoding import BOS, BYTE_OF_JSON, EOS, ESCAPED, HALF_SURROGATE, NUL, PADDING, before_end, shown
+from urlseq.encoding import (
+    BOS,
+    BYTE_OF_JSON,
+    EOS,
+    ESCAPED,
+    HALF_SURROGATE,
+    NUL,
+    PADDING,
+    before_end,
+    invalid_reason,
+    shown,
+)
 from urlseq.errors import InvalidInput, WrongType
 
 if TYPE_CHECKING:  # imported where it is used: to name a function of the gallery takes none of it
@@ -18,15 +32,19 @@ Texts = Sequence[str] | Any  # or an Arrow array
 
 
 def to_arrow(texts: Texts) -> "pa.Array":
-    """Texts as an Arrow array; one of bytes, as of `written`, is left as it is. Raises InvalidInput and WrongType."""
+    """Texts as an Arrow array. Raises InvalidInput on half a surrogate pair, and WrongType on what is no text.
+
+    An Arrow array of bytes, such as `written` makes, is left as it is.
+    """
     import pyarrow as pa
 
     if isinstance(texts, str):
         raise WrongType(f"A list of texts is needed, not one text: {shown(texts)}.")
     try:
         array = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.string())
-    except UnicodeEncodeError as error:
-        raise InvalidInput(f"{shown(error.object)} is no text: {HALF_SURROGATE}. Mend or drop it.") from None
+    except UnicodeEncodeError:
+        broken = next(text for text in texts if isinstance(text, str) and invalid_reason(text, 0) == HALF_SURROGATE)
+        raise InvalidInput(f"{shown(broken)} is no text: {HALF_SURROGATE}. Mend or drop it.") from None
     except (pa.ArrowTypeError, pa.ArrowInvalid):
         wrong = next(text for text in texts if text is not None and not isinstance(text, str))
         raise WrongType(f"A list of texts is needed, but it holds {wrong!r}.") from None
@@ -41,14 +59,17 @@ def to_arrow(texts: Texts) -> "pa.Array":
 
 
 def buffers(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
-    """The UTF-8 bytes of all texts, uint8 [bytes], and where each begins and ends, int64 [texts + 1]: Arrow's own."""
+    """The UTF-8 bytes of all texts, uint8 [bytes], and where each begins and ends, int64 [texts + 1].
+
+    Views into Arrow's own memory: nothing is copied.
+    """
     array = to_arrow(texts)
     width = np.int64 if str(array.type) == "large_string" else np.int32
     _, offsets, data = array.buffers()
     if len(array) == 0:
         return np.empty(0, np.uint8), np.zeros(1, np.int64)
     offsets = np.frombuffer(offsets, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
-    data = np.frombuffer(data or b"", np.uint8)
+    data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
     return data[offsets[0] : offsets[-1]], offsets - offsets[0]
 
 
@@ -64,7 +85,7 @@ def to_matrix(texts: Texts, length: int | None = None) -> np.ndarray:
     (it would look like padding) or that is longer than `length` allows.
     """
     data, offsets = buffers(texts)
-    lengths = np.diff(offsets)
+    starts, lengths = offsets[:-1], np.diff(offsets)
     longest = int(lengths.max(initial=0))
     if length is None:
         length = longest + 1
@@ -75,10 +96,21 @@ def to_matrix(texts: Texts, length: int | None = None) -> np.ndarray:
     if np.count_nonzero(data) < len(data):
         row = int(np.searchsorted(offsets, data.argmin(), side="right")) - 1
         raise InvalidInput(f"Text {row} is {shown(to_arrow(texts)[row].as_py())}: {NUL}.")
-    matrix = np.zeros((len(lengths), length), np.uint8)
-    matrix[np.arange(length) < lengths[:, None]] = data
+    # Each row starts as `length` bytes copied from where its text begins; what follows the text is then
+    # blanked, by a row that holds as many ones as the text has bytes.
+    matrix = windows(np.concatenate([data, np.zeros(length, np.uint8)]), starts, length)
+    matrix *= windows(np.repeat(np.array([1, 0], np.uint8), length), length - lengths, length)
     matrix[np.arange(len(matrix)), lengths] = EOS
     return matrix
+
+
+def windows(data: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """The `length` bytes from each start on, uint8 [starts, length].
+
+    Seen as items of `length` bytes, which overlap, they are copied whole: the fastest thing numpy does.
+    """
+    items = np.ndarray(len(data) - length + 1, f"V{length}", data, strides=(1,))
+    return items[starts].view(np.uint8).reshape(len(starts), length)
 
 
 def pad(matrix: np.ndarray, extra_steps: int = 0) -> np.ndarray:
@@ -88,10 +120,21 @@ def pad(matrix: np.ndarray, extra_steps: int = 0) -> np.ndarray:
 
 
 def to_texts(matrix: np.ndarray) -> list[str]:
-    """Rows of bytes [texts, length] back to texts, each up to its first EOS or padding; U+FFFD for what is no UTF-8."""
+    """Rows of bytes [texts, length] back to texts: each ends before its first EOS or padding.
+
+    Bytes that are no UTF-8 (a model may write anything) come out as U+FFFD.
+    """
+    import pyarrow as pa
+
     matrix = np.asarray(matrix, np.uint8)
-    rows = zip(matrix, before_end(matrix), strict=True)
-    return [row[inside].tobytes().decode("utf-8", "replace") for row, inside in rows]
+    inside = before_end(matrix)
+    offsets = np.append(0, inside.sum(axis=1).cumsum()).astype(np.int32)
+    found = [None, pa.py_buffer(offsets), pa.py_buffer(matrix[inside])]
+    rows = pa.BinaryArray.from_buffers(pa.binary(), len(matrix), found)
+    try:
+        return rows.cast(pa.string()).to_pylist()
+    except pa.ArrowInvalid:
+        return [row.decode("utf-8", "replace") for row in rows.to_pylist()]
 
 
 def written(answers: Sequence[str], reverse_output: bool = False) -> "pa.Array":
