@@ -134,7 +134,8 @@ def main(quick: bool = False) -> None:
     head = ["", "weights", f"exact, of {len(real):,}", "99 % after", "99.9 % after", "minutes"]
     print(machine(), table(head, rows), sep="\n\n")
     if not quick:
-        keep("learning", {"examples": examples, "count": len(real), "head": head, "rows": rows})
+        variants = {f"{name}, seed {seed}": result for (name, seed), result in results.items()}
+        keep("learning", {"examples": examples, "count": len(real), "head": head, "rows": rows, "variants": variants})
 
 
 if __name__ == "__main__":

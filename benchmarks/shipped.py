@@ -33,15 +33,29 @@ def train(name: str, quick: bool) -> dict:
     task, training = TABLE[name]
     if quick:
         training = dataclasses.replace(training, examples=6_400, epoch_batches=50, validation_count=100)
-    count = 500 if quick else THRESHOLD_INPUTS
     start = time.monotonic()
     training = dataclasses.replace(training, folder=Path("runs/shipped") / name, verbose=False)
     copy = copy_function(task, training, attempts=0)
     minutes = round((time.monotonic() - start) / 60, 1)
-    examples = task.examples(f"{training.seed} calibration", count, held_out=True).distinct()
+    examples = held_out(name, quick)
     changed = round_weights(copy, examples)
-    folder = (Path("runs/shipped") if quick else SHIPPED) / name
-    return ship(copy, examples, folder) | {"minutes": minutes, "changed_by_rounding": changed}
+    return ship(copy, examples, folder_of(name, quick)) | {"minutes": minutes, "changed_by_rounding": changed}
+
+
+def set_threshold_anew(name: str, quick: bool) -> dict:
+    """Sets the threshold of a shipped copy anew: its result, with new counts."""
+    result = json.loads((RESULTS / "shipped.json").read_text())["result"][name]
+    return result | ship(load(name), held_out(name, quick), folder_of(name, quick))
+
+
+def held_out(name: str, quick: bool) -> Examples:
+    """The examples that decide what a copy trusts; training sees none of them."""
+    task, training = TABLE[name]
+    return task.examples(f"{training.seed} calibration", 500 if quick else THRESHOLD_INPUTS, held_out=True).distinct()
+
+
+def folder_of(name: str, quick: bool) -> Path:
+    return (Path("runs/shipped") if quick else SHIPPED) / name
 
 
 def round_weights(copy: LearnedCopy, examples: Examples) -> int:
@@ -56,16 +70,6 @@ def ship(copy: LearnedCopy, examples: Examples, folder: Path) -> dict:
     copy.set_threshold(examples)
     size = add_litert(copy, copy.save(folder)).stat().st_size
     return copy.card["held_out_counts"] | {"weights": copy.model.count_params(), "litert_bytes": size}
-
-
-def set_threshold_anew(name: str, quick: bool) -> dict:
-    """Sets the threshold of a shipped copy anew: its result, with new counts."""
-    copy, (task, training) = load(name), TABLE[name]
-    examples = task.examples(
-        f"{training.seed} calibration", 500 if quick else THRESHOLD_INPUTS, held_out=True
-    ).distinct()
-    folder = (Path("runs/shipped") if quick else SHIPPED) / name
-    return json.loads((RESULTS / "shipped.json").read_text())["result"][name] | ship(copy, examples, folder)
 
 
 def main(quick: bool = False, names: list[str] | None = None, only_threshold: bool = False) -> None:

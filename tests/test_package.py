@@ -72,6 +72,7 @@ def test_public_names_are_shown_and_there():
     assert {"copy_function", "load", "LearnedCopy", "Task", "Training", "Architecture", "UrlseqError",
             "find_counterexample", "urls", "__version__"} <= set(dir(urlseq))  # fmt: skip
     assert all(getattr(urlseq, name).__name__ == name for name in urlseq.__all__)
+    assert urlseq.copy_function is importlib.import_module("urlseq.learn").copy_function
     with pytest.raises(AttributeError, match="no attribute 'nothing_of_the_kind'"):
         _ = urlseq.nothing_of_the_kind
 
