@@ -5,6 +5,7 @@ import json
 import random
 import warnings
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
@@ -372,7 +373,7 @@ def test_few_that_are_held_out_and_all_alike_are_no_steady_function():
 @pytest.mark.parametrize(("count", "trusted"), [(3, False), (HELD_OUT_OF_FEW, False), (150, True)])
 def test_what_few_can_not_promise_is_not_trusted(count, trusted):
     """Only some 150 answers, all right, promise that no more than one in fifty is wrong."""
-    threshold, risk = threshold_for(pd.Series([0.9] * count).to_numpy(), pd.Series([True] * count).to_numpy(), 0.001)
+    threshold, risk = threshold_for(np.full(count, 0.99), np.ones(count, bool), 0.001)
     assert (threshold < NONE_TRUSTED) == trusted and (risk is None) != trusted
     assert not trusted or 0.019 < risk < 0.02
 
