@@ -119,9 +119,9 @@ def test_what_is_promised_of_trusted_answers_is_kept():
     """On simulated answers, of which the unsure are wrong more often: about 95 times in 100, as it is a 95 % bound."""
     rng, kept = np.random.default_rng(0), []
     for count in np.repeat([500, 1000, 5000], 100):
-        doubt = rng.random(count)
-        confidence = 1 - (1 - SURE) * doubt
-        threshold, bound = threshold_for(confidence, rng.random(count) > 0.3 * doubt**4, 0.001)
+        unsure = rng.random(count)
+        confidence = 1 - (1 - SURE) * unsure
+        threshold, bound = threshold_for(confidence, rng.random(count) > 0.3 * unsure**4, 0.001)
         if bound is not None:
             kept.append(0.06 * ((1 - threshold) / (1 - SURE)) ** 4 <= bound)  # the mean error of all that are surer
     assert len(kept) > 250 and 0.9 < np.mean(kept) < 1

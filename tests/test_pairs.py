@@ -241,6 +241,39 @@ def test_the_command_learns_from_pairs(folder, monkeypatch, capsys):
     assert capsys.readouterr().err.count("one of them") == 2
 
 
+# ---------------------------------------------------------------- cross-validation
+
+
+@pytest.mark.parametrize("given", [
+    {"pairs": [(word, word.upper()) for word in WORDS[:30]]}, {"function": str.upper, "inputs": WORDS[:30]},
+])  # fmt: skip
+def test_cross_validation_answers_each_input_by_a_copy_that_never_saw_it(monkeypatch, given):
+    folds = []
+
+    def watched(task, *arguments, **settings):
+        copied = copy_function(task, *arguments, **settings)
+        seen = {text for text in task.sampler.inputs if not task.sampler.is_held_out(text)}
+        monkeypatch.setattr(copied, "evaluate", lambda inputs: (
+            folds.append((seen, set(inputs))), type(copied).evaluate(copied, inputs))[1])  # fmt: skip
+        return copied
+
+    monkeypatch.setattr(learn, "copy_function", watched)
+    settings = {name: value for name, value in BRIEF.items() if name != "attempts"}
+    found = learn.cross_validate(folds=3, **given, **settings)
+    assert sorted(found.inputs) == sorted(WORDS[:30]) and found.counts["count"] == len(found.trusted) == 30
+    assert found.expected == [json.dumps(text.upper(), ensure_ascii=False) for text in found.inputs]
+    assert [len(asked) for _, asked in folds] == [10, 10, 10]
+    assert all(not seen & asked and len(seen | asked) == 30 for seen, asked in folds)
+
+
+def test_cross_validation_needs_a_list_and_folds():
+    with pytest.raises(InvalidSetting, match="for a list of inputs, or for pairs"):
+        learn.cross_validate(str.upper, lambda rng: "a")
+    for folds in (1, 31):
+        with pytest.raises(InvalidSetting, match=f"30 inputs can't be dealt to {folds} folds"):
+            learn.cross_validate(str.upper, WORDS[:30], folds=folds)
+
+
 # ---------------------------------------------------------------- would more pairs help?
 
 

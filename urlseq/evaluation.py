@@ -1,6 +1,7 @@
 """How good a copy is: exact match with its interval, and which answers can be trusted."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,6 +22,15 @@ class Evaluation:
     predicted: list[str]
     confidence: np.ndarray
     trusted: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence["Evaluation"]) -> "Evaluation":
+        """All of several copies' answers, one part after the other."""
+        texts = (sum((getattr(part, name) for part in parts), []) for name in ("inputs", "expected", "predicted"))
+        confidence, trusted = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("confidence", "trusted")
+        )
+        return cls(*texts, confidence, trusted)
 
     @property
     def correct(self) -> np.ndarray:

@@ -20,12 +20,12 @@ from urlseq.checkpoint import Checkpoint
 from urlseq.decoding import gradients_forgotten
 from urlseq.encoding import ENCODING
 from urlseq.errors import InvalidSetting, NotSaved
-from urlseq.evaluation import percent
+from urlseq.evaluation import Evaluation, percent
 from urlseq.functions import Function
 from urlseq.learned import LearnedCopy
 from urlseq.model import Architecture, build_model
 from urlseq.report import Progress, ShowPredictions, WarnEarly, duration, ending
-from urlseq.sampling import ListSampler
+from urlseq.sampling import ListSampler, hash_rank
 from urlseq.sources import FEWEST_INPUTS, InputSource
 from urlseq.store import copy_of
 from urlseq.task import Task, Training
@@ -68,6 +68,33 @@ def copy_function(
             "architecture": dataclasses.asdict(architecture), "training": training.record()}  # fmt: skip
     with seeded(training.seed), gradients_forgotten():
         return learn(build_model(architecture), card, task, training, attempts, callbacks)
+
+
+def cross_validate(function: Function | Task | None = None, inputs: InputSource | Training | None = None,
+                   training: Training | None = None, *, folds: int = 4,
+                   architecture: Architecture | None = None, **settings) -> Evaluation:  # fmt: skip
+    """Answers to all inputs of a short list, or of few pairs, of which one copy is measured on the held-out ones only.
+
+    The inputs are dealt to `folds` parts by the rank of their hashes; each part is answered by a copy that learned the
+    others. So this takes the time of `folds` trainings. The arguments are those of `copy_function`; nothing is saved.
+    Raises the same errors, and InvalidSetting where the inputs are no list, or fewer than the folds.
+    """
+    if isinstance(inputs, Training):
+        inputs, training = None, inputs
+    task, training = settled(function, inputs, None, training, settings)
+    if not isinstance(task.sampler, ListSampler):
+        raise InvalidSetting("Cross-validation is for a list of inputs, or for pairs; a sampler makes enough of them.")
+    known = [text for text in task.sampler.distinct if 0 < len(text.encode()) <= task.max_input_bytes]
+    if not 1 < folds <= len(known):
+        raise InvalidSetting(f"{len(known)} inputs can't be dealt to {folds} folds; at least two are needed.")
+    training, found = dataclasses.replace(training, folder=None, verbose=False, learning_curve=False), []
+    for fold in range(folds):
+        part = ListSampler(sorted(known, key=hash_rank))
+        part.held_out = part.inputs[fold::folds]
+        others = {"pairs": dataclasses.replace(task.pairs, sampler=part)} if task.pairs else {"inputs": part}
+        copy = copy_function(dataclasses.replace(task, **others), training, architecture=architecture, attempts=0)
+        found.append(copy.evaluate(part.held_out))
+    return Evaluation.joined(found)
 
 
 @contextlib.contextmanager
