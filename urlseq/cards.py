@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +71,16 @@ def bad_model(path: Path) -> Iterator[None]:
         yield
     except BadModel:
         raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        struct.error,
+        zipfile.BadZipFile,
+    ) as error:
         what = f"{path} holds no whole learned copy ({type(error).__name__}: {error})"
         raise BadModel(f"{what}. Get or train it again.") from None
 

@@ -87,7 +87,9 @@ def cross_validate(function: Function | Task | None = None, inputs: InputSource 
     known = [text for text in task.sampler.distinct if 0 < len(text.encode()) <= task.max_input_bytes]
     if not 1 < folds <= len(known):
         raise InvalidSetting(f"{len(known)} inputs can't be dealt to {folds} folds; at least two are needed.")
-    training, found = dataclasses.replace(training, folder=None, verbose=False, learning_curve=False), []
+    # A part that chose the best epoch of its own copy would make it look better than it is.
+    training = dataclasses.replace(training, folder=None, verbose=False, validation_count=0, until=None)
+    found = []
     for fold in range(folds):
         part = ListSampler(sorted(known, key=hash_rank))
         part.held_out = part.inputs[fold::folds]

@@ -46,7 +46,7 @@ class LiteCopy(BaseCopy):
     def __init__(self, card: dict, model: bytes, function: Function | None = None):
         """`model` is a LiteRT file, such as `export.litert.litert_model` makes."""
         super().__init__(card, known_function(card) if function is None and card["task"]["inverse"] else function)
-        self.model, self.local = model, threading.local()
+        self.model, self.quick_model, self.local = model, b"", threading.local()
         with LOADING, quiet():  # LiteRT has a remark when it first runs; and what is no model is told now
             self.run()(tokens=to_tokens([b""]), limit=np.int32(1))
 
@@ -82,9 +82,12 @@ class LiteCopy(BaseCopy):
         if not hasattr(self.local, "run"):
             try:
                 from ai_edge_litert.interpreter import Interpreter
+
+                from urlseq.lite_model import with_floats
             except ImportError as error:
                 raise MissingPackage(f"LiteRT is missing ({error}): pip install ai-edge-litert") from None
-            self.local.run = Interpreter(model_content=self.model, num_threads=1).get_signature_runner("answer")
+            self.quick_model = self.quick_model or with_floats(self.model)
+            self.local.run = Interpreter(model_content=self.quick_model, num_threads=1).get_signature_runner("answer")
         return self.local.run
 
 

@@ -20,6 +20,7 @@ from urlseq.errors import ExportError, MissingPackage
 from urlseq.export.litert import convert, put
 from urlseq.graph import Graph
 from urlseq.learned import LearnedCopy
+from urlseq.lite_model import with_floats
 from urlseq.vectorize import pad, to_matrix
 
 # In TensorFlow.js each iteration of a loop costs by itself; more steps in one make the model's file longer.
@@ -49,7 +50,7 @@ def litert_web(copy: LearnedCopy, lengths: dict[int, int]) -> bytes:
 
     functions = {f"{name}_{length}": function(length, most, name == "attention")
                  for length, most in lengths.items() for name in ("answer", "attention")}  # fmt: skip
-    return convert(copy, graph, functions)
+    return with_floats(convert(copy, graph, functions))
 
 
 def litert_web_answers(path: Path, lengths: dict[int, int], inputs: Sequence[str],

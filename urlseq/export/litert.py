@@ -5,7 +5,6 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-import flatbuffers
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
@@ -14,6 +13,7 @@ from tensorflow.compiler.tf2xla.python import xla
 from urlseq.cards import CARD, card_file, locked, read_card, write_file
 from urlseq.graph import Graph
 from urlseq.learned import LearnedCopy
+from urlseq.lite_model import operations, packed
 
 
 def add_litert(copy: LearnedCopy, folder: str | Path) -> Path:
@@ -93,7 +93,7 @@ def compact(model: bytes) -> bytes:
     The converter's own 8 bits round the numbers in between, too, which changes answers.
     """
     parsed = schema.ModelT.InitFromPackedBuf(model, 0)
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in parsed.operatorCodes]
+    codes = operations(parsed)
     halves = defaultdict(list)  # the tensors with weights of 16 bits, by buffer: the subgraphs share them
     for subgraph in parsed.subgraphs:
         for operator in subgraph.operators:
@@ -107,9 +107,7 @@ def compact(model: bytes) -> bytes:
     for code, kind in zip(parsed.operatorCodes, codes, strict=True):
         if kind == schema.BuiltinOperator.DEQUANTIZE:
             code.version = max(code.version, 5)  # the one that knows steps for each channel
-    builder = flatbuffers.Builder(len(model))
-    builder.Finish(parsed.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(parsed)
 
 
 def pack(buffer, tensors: list) -> None:
