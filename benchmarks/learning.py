@@ -88,7 +88,7 @@ PLAIN = {"short_first": 0, "loss": capped_crossentropy, "optimizer": adam, "lear
 VARIANTS = {
     "ours": Variant(build_model),
     "ours, long inputs from the start": Variant(build_model, short_first=0),
-    "ours, by Adam": Variant(build_model, optimizer=adam, learning_rate=3e-3),
+    "ours, by Adam": Variant(build_model, optimizer=adam, learning_rate=1e-2),
     "ours, one head of attention": Variant(lambda: build_model(Architecture(heads=1))),
     "ours, with a copy gate": Variant(lambda: build_model(Architecture(copy_gate=True))),
     "plain LSTMs with dot attention": Variant(lambda: plain_model(True), **PLAIN),
