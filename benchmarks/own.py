@@ -19,8 +19,8 @@ from urlseq.evaluation import percent
 from urlseq.functions import answer
 
 KEPT_BACK = 2000
-# Examples of each training: about 4, 2, 1 and 10 minutes of one core that does nothing else.
-EXAMPLES = {"5000": 96_000, "1000": 48_000, "300": 32_000, "like": 240_000}
+# Examples of each training: 2 to 7 minutes of one core, 1 to 2, 1 to 3, and 3 to 6.
+EXAMPLES = {"5000": 192_000, "1000": 48_000, "300": 32_000, "like": 240_000}
 Draw = Callable[[random.Random], str]
 
 

@@ -109,8 +109,8 @@ def test_few_answers_prove_nothing_and_more_of_them_the_more():
 
 def test_where_few_are_held_out_an_answer_has_to_be_sure_to_be_trusted():
     """Of 309 names held out, one was wrong, at a confidence of 0.33; of 2,000 others, 41 as sure were wrong."""
-    few, many = np.repeat([0.995, 0.5], [300, 9]), np.repeat([0.995, 0.5], [3000, 9])
-    assert threshold_for(few, np.ones(309, bool), 0.001)[0] == 0.995
+    few, many = np.repeat([SURE, 0.5], [300, 9]), np.repeat([SURE, 0.5], [3000, 9])
+    assert threshold_for(few, np.ones(309, bool), 0.001)[0] == SURE
     assert threshold_for(many, np.ones(3009, bool), 0.001)[0] == 0.5
     assert threshold_for(few - 0.01, np.ones(309, bool), 0.001) == (NONE_TRUSTED, None)
 

@@ -25,8 +25,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from those before it.
 ORDER = """
     errors encoding sampling vectorize samplers.grammar samplers.url_grammar samplers.noise samplers.makers
-    samplers.like samplers.strategies samplers tables sources functions pairs task gallery cards answering lite_model lite service
-    model graph decoding
+    samplers.like samplers.strategies samplers tables sources functions pairs task gallery cards answering
+    lite_model lite service model graph decoding
     evaluation learned inverse store checkpoint training report learn counterexamples plots
     export.saved_model export.litert export.browser export export.serving spark.session spark.labels spark
     spark.transformer

@@ -16,7 +16,7 @@ from urlseq import Task, copy_function, find_counterexample, learn, load
 from urlseq.__main__ import main
 from urlseq.answering import NONE_TRUSTED
 from urlseq.errors import BadSource, InvalidSetting, MissingColumns, MissingSource, NoFunction, UnfitFunction, WrongType
-from urlseq.evaluation import threshold_for
+from urlseq.evaluation import SURE, threshold_for
 from urlseq.learn import curve_in_words
 from urlseq.pairs import LONGEST_INPUT, pairs_of
 from urlseq.sampling import HELD_OUT_OF_FEW, LabelledInput, ListSampler, is_held_out
@@ -406,7 +406,7 @@ def test_few_that_are_held_out_and_all_alike_are_no_steady_function():
 @pytest.mark.parametrize(("count", "trusted"), [(3, False), (HELD_OUT_OF_FEW, False), (150, True)])
 def test_what_few_can_not_promise_is_not_trusted(count, trusted):
     """Only some 150 answers, all right, promise that no more than one in fifty is wrong."""
-    threshold, risk = threshold_for(np.full(count, 0.99), np.ones(count, bool), 0.001)
+    threshold, risk = threshold_for(np.full(count, SURE), np.ones(count, bool), 0.001)
     assert (threshold < NONE_TRUSTED) == trusted and (risk is None) != trusted
     assert not trusted or 0.019 < risk < 0.02
 
