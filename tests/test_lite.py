@@ -12,13 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
 
 from urlseq import load, load_lite
 from urlseq.answering import BaseCopy
 from urlseq.cards import CARD, SHIPPED
+from urlseq.encoding import to_tokens
 from urlseq.errors import BadModel, InvalidInput, MissingPackage, NoFunction
 from urlseq.export.litert import add_litert, litert_model, rounded, steps_of
 from urlseq.gallery import GALLERY
+from urlseq.lite_model import operations
 from urlseq.sources import registry_urls
 from urlseq.task import Task
 
@@ -47,6 +51,20 @@ def test_answers_are_the_copys(name):
         assert (ours.value, ours.text, ours.trusted) == (theirs.value, theirs.text, theirs.trusted), text
         assert ours.confidence == pytest.approx(theirs.confidence, abs=1e-4)
     assert np.allclose(lite.embed(inputs[:50]), copy.embed(inputs[:50]), atol=1e-4)
+
+
+def test_the_floats_that_run_give_what_the_stored_weights_give(lite):
+    stored = schema.ModelT.InitFromPackedBuf(lite.model, 0)
+    floats = schema.ModelT.InitFromPackedBuf(lite.quick_model, 0)
+    dequantize = schema.BuiltinOperator.DEQUANTIZE
+    used = [{operations(parsed)[each.opcodeIndex] for part in parsed.subgraphs for each in part.operators}
+            for parsed in (stored, floats)]  # fmt: skip
+    assert dequantize in used[0] and dequantize not in used[1]
+    inputs = {"tokens": to_tokens([text.encode() for text in inputs_of("urlparse", 16)]), "limit": np.int32(300)}
+    runs = [Interpreter(model_content=model).get_signature_runner("answer") for model in (lite.model, lite.quick_model)]
+    as_stored, as_floats = (run(**inputs) for run in runs)
+    assert np.array_equal(as_stored["answer"], as_floats["answer"])
+    assert np.allclose(as_stored["confidence"], as_floats["confidence"], atol=1e-5)
 
 
 def test_it_needs_neither_tensorflow_nor_arrow_and_hardly_any_memory():
