@@ -423,11 +423,11 @@ def spark() -> str:
 @figure
 def transformer() -> str:
     found = result("spark_ml")
-    rows = [[name, " and ".join(f"{rate:,}" for rate in rates)] for name, rates in found["rates"].items()]
+    rows = [[name, " / ".join(f"{rate:,}" for rate in rates)] for name, rates in found["rates"].items()]
     memory = found["memory"]
     quarters = ", ".join(f"{megabytes:,}" for megabytes in memory["workers_mb_by_quarter"])
     more = f"\n\nMemory of two workers and their parent in each quarter of {memory['rows']:,} rows: {quarters} MB."
-    return table(["", "URLs a second, two rounds"], rows) + source("spark_ml") + more
+    return table(["", "URLs a second, in each round"], rows) + source("spark_ml") + more
 
 
 @figure
