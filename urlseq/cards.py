@@ -64,6 +64,10 @@ def read(path: Path, kind: str = "weights") -> tuple[dict, bytes]:
     return card, data
 
 
+# What JSON, numpy, zipfile, Keras and LiteRT raise on files that are damaged.
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, struct.error, zipfile.BadZipFile)
+
+
 @contextlib.contextmanager
 def bad_model(path: Path) -> Iterator[None]:
     """Whatever is raised in here says that the folder holds no whole copy: as BadModel."""
@@ -71,16 +75,7 @@ def bad_model(path: Path) -> Iterator[None]:
         yield
     except BadModel:
         raise
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        struct.error,
-        zipfile.BadZipFile,
-    ) as error:
+    except DAMAGED as error:
         what = f"{path} holds no whole learned copy ({type(error).__name__}: {error})"
         raise BadModel(f"{what}. Get or train it again.") from None
 

@@ -71,17 +71,17 @@ def copy_function(
 
 
 def cross_validate(function: Function | Task | None = None, inputs: InputSource | Training | None = None,
-                   training: Training | None = None, *, folds: int = 4,
+                   training: Training | None = None, *, inverse: Function | None = None, folds: int = 4,
                    architecture: Architecture | None = None, **settings) -> Evaluation:  # fmt: skip
     """Answers to all inputs of a short list, or of few pairs, of which one copy is measured on the held-out ones only.
 
     The inputs are dealt to `folds` parts by the rank of their hashes; each part is answered by a copy that learned the
     others. So this takes the time of `folds` trainings. The arguments are those of `copy_function`; nothing is saved.
-    Raises the same errors, and InvalidSetting where the inputs are no list, or fewer than the folds.
+    Raises the same errors, and InvalidSetting for an inverse, and where the inputs are no list or fewer than the folds.
     """
     if isinstance(inputs, Training):
         inputs, training = None, inputs
-    task, training = settled(function, inputs, None, training, settings)
+    task, training = settled(function, inputs, inverse, training, settings)
     if not isinstance(task.sampler, ListSampler):
         raise InvalidSetting("Cross-validation is for a list of inputs, or for pairs; a sampler makes enough of them.")
     known = [text for text in task.sampler.distinct if 0 < len(text.encode()) <= task.max_input_bytes]
