@@ -26,11 +26,13 @@ class Evaluation:
     @classmethod
     def joined(cls, parts: Sequence["Evaluation"]) -> "Evaluation":
         """All of several copies' answers, one part after the other."""
-        texts = (sum((getattr(part, name) for part in parts), []) for name in ("inputs", "expected", "predicted"))
-        confidence, trusted = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in ("confidence", "trusted")
+        return cls(
+            [text for part in parts for text in part.inputs],
+            [answer for part in parts for answer in part.expected],
+            [answer for part in parts for answer in part.predicted],
+            np.concatenate([part.confidence for part in parts]),
+            np.concatenate([part.trusted for part in parts]),
         )
-        return cls(*texts, confidence, trusted)
 
     @property
     def correct(self) -> np.ndarray:

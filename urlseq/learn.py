@@ -92,7 +92,7 @@ def cross_validate(function: Function | Task | None = None, inputs: InputSource 
     found = []
     for fold in range(folds):
         part = ListSampler(sorted(known, key=hash_rank))
-        part.held_out = part.inputs[fold::folds]
+        part.held_out = [*part.inputs[fold::folds]]
         others = {"pairs": dataclasses.replace(task.pairs, sampler=part)} if task.pairs else {"inputs": part}
         copy = copy_function(dataclasses.replace(task, **others), training, architecture=architecture, attempts=0)
         found.append(copy.evaluate(part.held_out))
