@@ -84,15 +84,16 @@ def cross_validate(function: Function | Task | None = None, inputs: InputSource 
     task, training = settled(function, inputs, inverse, training, settings)
     if not isinstance(task.sampler, ListSampler):
         raise InvalidSetting("Cross-validation is for a list of inputs, or for pairs; a sampler makes enough of them.")
-    known = [text for text in task.sampler.distinct if 0 < len(text.encode()) <= task.max_input_bytes]
+    known = sorted((text for text in task.sampler.distinct if 0 < len(text.encode()) <= task.max_input_bytes),
+                   key=hash_rank)  # fmt: skip
     if not 1 < folds <= len(known):
         raise InvalidSetting(f"{len(known)} inputs can't be dealt to {folds} folds; at least two are needed.")
     # A part that chose the best epoch of its own copy would make it look better than it is.
     training = dataclasses.replace(training, folder=None, verbose=False, validation_count=0, until=None)
     found = []
     for fold in range(folds):
-        part = ListSampler(sorted(known, key=hash_rank))
-        part.held_out = [*part.inputs[fold::folds]]
+        part = ListSampler(known)
+        part.held_out = known[fold::folds]
         others = {"pairs": dataclasses.replace(task.pairs, sampler=part)} if task.pairs else {"inputs": part}
         copy = copy_function(dataclasses.replace(task, **others), training, architecture=architecture, attempts=0)
         found.append(copy.evaluate(part.held_out))

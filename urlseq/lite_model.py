@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 
 def with_floats(model: bytes) -> bytes:
-    """A LiteRT file with its weights as 32-bit floats: it takes more memory, and answers half as quickly again.
+    """A LiteRT file with its weights as 32-bit floats: it takes more memory, and answers 1.5 times as fast.
 
     Of weights in 8 bits, LiteRT does not know in advance that they stay the same, and arranges them anew at each step.
     """
