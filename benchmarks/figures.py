@@ -332,7 +332,7 @@ def example_of(name: str, text: str | None) -> str:
 def seconds() -> str:
     found = result("seconds")
     rows = [[f"{each['examples']:,}", f"{each['day']:.1%}", f"{each['median']:.2f}", f"{each['exact']:.2%}"]
-            for each in found["curve"][::3]]  # fmt: skip
+            for each in [*found["curve"][:-1:3], found["curve"][-1]]]  # fmt: skip
     head = ["examples", f"on the correct day, of {found['count']:,}", "days off, median", "exact to the minute"]
     return table(head, rows) + source("seconds")
 

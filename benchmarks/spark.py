@@ -23,23 +23,14 @@ def to_pandas(session, frame, arrow: bool, repeats: int) -> list[float]:
 
 
 def bytes_read(frame) -> int:
-    """The bytes that all tasks read from files to compute the whole frame, which is not kept.
-
-    The session needs the setting spark.ui.liveUpdate.period = 0, or the count may be late.
-    """
-    session, context = frame.sparkSession, frame.sparkSession.sparkContext._jsc.sc()
-
-    def so_far() -> int:
-        context.listenerBus().waitUntilEmpty()
-        executors = context.statusStore().executorList(False)
-        return sum(executors.apply(index).totalInputBytes() for index in range(executors.size()))
-
+    """The bytes that all tasks read from files to compute the whole frame, which is not kept."""
+    session = frame.sparkSession
     # Hadoop does not count what it reads in several ranges at once.
     session.conf.set("parquet.hadoop.vectored.io.enabled", "false")
-    before = so_far()
+    before = spark.bytes_so_far(session)
     frame.write.format("noop").mode("overwrite").save()
     session.conf.unset("parquet.hadoop.vectored.io.enabled")
-    return so_far() - before
+    return spark.bytes_so_far(session) - before
 
 
 def stream(folder: Path, count: int) -> tuple[float, float]:

@@ -57,6 +57,11 @@ class InverseCopy(LearnedCopy):
         rows = zip(examples.inputs, decoded.answers, known, strict=True)
         return [answer if self.certifies(text, answer) else expected for text, answer, expected in rows], decoded
 
+    @property
+    def promise(self) -> str:
+        """What stands behind a trusted answer: the function, or without it what the held-out inputs say."""
+        return f"an answer is trusted if the function certifies it; without the function, {super().promise}"
+
 
 class BeamSearch:
     """The most probable answers, instead of the one that is most probable byte by byte."""

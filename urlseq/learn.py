@@ -73,10 +73,11 @@ def copy_function(
 def cross_validate(function: Function | Task | None = None, inputs: InputSource | Training | None = None,
                    training: Training | None = None, *, inverse: Function | None = None, folds: int = 4,
                    architecture: Architecture | None = None, **settings) -> Evaluation:  # fmt: skip
-    """Answers to all inputs of a short list, or of few pairs, of which one copy is measured on the held-out ones only.
+    """Answers to all inputs of a short list, or of few pairs, each by a copy that did not learn it.
 
-    The inputs are dealt to `folds` parts by the rank of their hashes; each part is answered by a copy that learned the
-    others. So this takes the time of `folds` trainings. The arguments are those of `copy_function`; nothing is saved.
+    One copy alone is measured on its held-out inputs only. Here the inputs are dealt to `folds` parts by the rank of
+    their hashes, and each part is answered by a copy that learned the others. So this takes the time of `folds`
+    trainings. The arguments are those of `copy_function`; nothing is saved.
     Raises the same errors, and InvalidSetting for an inverse, and where the inputs are no list or fewer than the folds.
     """
     if isinstance(inputs, Training):
@@ -213,7 +214,7 @@ def settled(function, inputs, inverse, training: Training | None, settings: dict
 
 
 def suited(task: Task) -> dict[str, Any]:
-    """Settings for few inputs: with smaller batches and steps, of 300 phone numbers 98 instead of 75 % of others."""
+    """Settings for few inputs: smaller batches and a lower learning rate."""
     count = input_count(task)
     return {"batch_size": 16 if count <= 500 else 32, "learning_rate": 5e-3} if count <= FEW_INPUTS else {}
 

@@ -39,8 +39,8 @@ class Training:
     same call is made again. `learning_rate` is the schedule's peak; where exact match goes up and down, with small
     batches or many rare facts, a third of it is better. `loss` is a function of target and logits, by default
     `model.masked_crossentropy`. `validation_count` held-out inputs choose the best epoch; up to `kept_examples` others
-    stay in the card, with their answers. Where pairs are not all learned, parts of them are, too, to tell whether more
-    would help, unless `learning_curve` is false.
+    stay in the card, with their answers. If some held-out pairs are answered wrongly, a quarter and a half of the
+    pairs are learned, too, to tell whether more pairs would help; `learning_curve=False` leaves that out.
     """
 
     minutes: float | None = None

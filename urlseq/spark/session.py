@@ -158,6 +158,17 @@ def session(master: str = "local[*]", *, s3: bool = True, anonymous: bool = True
     return CURRENT[1]
 
 
+def bytes_so_far(session: SparkSession) -> int:
+    """The bytes that Spark has read from files since the session began.
+
+    The session needs the setting spark.ui.liveUpdate.period = 0, or the count may be late.
+    """
+    context = session.sparkContext._jsc.sc()
+    context.listenerBus().waitUntilEmpty()
+    executors = context.statusStore().executorList(False)
+    return sum(executors.apply(index).totalInputBytes() for index in range(executors.size()))
+
+
 def is_foreign() -> bool:
     """Whether a Spark session is active that was not made here. There is one at a time."""
     active = SparkContext._active_spark_context
