@@ -2,19 +2,29 @@
 
 import argparse
 import dataclasses
+import json
 import random
 import statistics
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from benchmarks.common import keep, machine, table
 from benchmarks.gallery import training_of
 from urlseq import copy_function
-from urlseq.gallery import GALLERY, days_off, seconds_in_hex
+from urlseq.gallery import GALLERY, seconds_in_hex
 from urlseq.report import RecordPredictions
 from urlseq.sources import draw, sampler_of
 
 FOLDER = Path("runs/seconds")
 TASK, TRAINING = GALLERY["seconds_in_hex"].task, training_of("seconds_in_hex")
+
+
+def days_off(answer: str, date: str) -> float:
+    """How far from a date the text of an answer is, in days; a century for what is no date at all."""
+    try:
+        return abs((datetime.fromisoformat(json.loads(answer)) - datetime.fromisoformat(date)) / timedelta(days=1))
+    except (TypeError, ValueError):
+        return 36_525.0
 
 
 def how_far_off(answers: list[str], dates: list[str]) -> dict[str, float]:

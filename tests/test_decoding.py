@@ -286,7 +286,7 @@ def log_probability(model, text: str, answer: str) -> float:
 def test_a_wide_beam_finds_the_very_best_of_all_short_answers(random_tiny):
     """With 256 beams and one byte to write, nothing is left out: so the order has to be that of all answers."""
     text = "some text"
-    found = BeamSearch(Graph(random_tiny, 2))(to_matrix([text]), 256)[0]
+    found = [answer for _, answer in BeamSearch(Graph(random_tiny, 2))(to_matrix([text]), 256)[0]]
     ascii_ones = ["", '"', *(json.decode() for json in JSON_OF_BYTE[:128])]  # NUL among them is no padding
     ranked = sorted(ascii_ones, key=lambda answer: -log_probability(random_tiny, text, answer))
     assert [answer for answer in found if answer in ascii_ones][:20] == ranked[:20]
@@ -299,10 +299,12 @@ def test_beams_are_different_sorted_and_no_worse_than_greedy(random_tiny):
     found, compared = search(to_matrix(inputs), 5), 0
     for text, answers, greedy_answer, ended in zip(inputs, found, greedy.answers, greedy.ended, strict=True):
         # Others are no UTF-8: different bytes, one text.
-        whole = [answer for answer in answers if "\ufffd" not in answer]
-        assert 0 < len(answers) <= 5 and len(set(whole)) == len(whole)
+        assert 0 < len(answers) <= 5 and answers == sorted(answers, key=lambda pair: -pair[0])
+        scores = {answer: score for score, answer in answers if "\ufffd" not in answer}
+        whole = list(scores)
+        assert len(whole) == sum("\ufffd" not in answer for _, answer in answers)
         probabilities = [log_probability(random_tiny, text, answer) for answer in whole]
-        assert probabilities == sorted(probabilities, reverse=True)
+        assert np.exp(probabilities) == pytest.approx(list(scores.values()), rel=1e-3)
         if ended and whole and "\ufffd" not in greedy_answer:
             compared += 1
             assert probabilities[0] >= log_probability(random_tiny, text, greedy_answer) - 1e-3
@@ -315,7 +317,8 @@ def test_beams_hold_json_and_are_reversed(quoting):
     graph = Graph(quoting, 6)
     forward, backward = (BeamSearch(graph, reverse_output)(inputs, 8) for reverse_output in (False, True))
     pairs = [pair for rows in zip(forward, backward, strict=True) for pair in zip(*rows, strict=True)]
-    assert any('\\"' in answer for answer, _ in pairs) and any("\\u0000" in answer for answer, _ in pairs)
-    for answer, other in pairs:
+    answers = [answer for (_, answer), _ in pairs]
+    assert any('\\"' in answer for answer in answers) and any("\\u0000" in answer for answer in answers)
+    for (_, answer), (_, other) in pairs:
         if "\ufffd" not in answer + other:
             assert written([other], reverse_output=True) == written([answer])

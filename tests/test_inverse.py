@@ -32,7 +32,7 @@ class Scripted:
 
     def beam_search(self, matrix, width):
         self.widths.append(width)
-        return [self.beams[text][:width] for text in to_texts(matrix)]
+        return [[(0.25, answer) for answer in self.beams[text][:width]] for text in to_texts(matrix)]
 
 
 def scripted(greedy: dict[str, str], beams=None, function=INVERSE_OF_UPPER) -> InverseCopy:
@@ -65,6 +65,7 @@ def test_the_first_answer_of_the_beam_that_is_certified_is_taken():
     assert copy.decoder.widths == [4]
     first, second, third = copy.predict(["AB", "CD", "EF"], beam=4)
     assert (first.value, first.text, first.trusted, first.reason) == ("aB", '"aB"', True, "")
+    assert first.confidence == 0.25 and second.confidence == 1.0  # that of its own answer
     assert (second.value, second.trusted, second.reason) == ("cc", False, UNCERTIFIED)
     assert (third.value, third.trusted) == ("ef", True)
     assert copy.decoder.widths == [4, 4]

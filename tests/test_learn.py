@@ -79,7 +79,7 @@ def test_exact_match_under_teacher_forcing_is_that_of_greedy_answers(learned):
 
 
 def test_without_validation_nothing_is_measured_or_trusted_and_nothing_is_shown(capsys):
-    settings = BRIEF | {"examples": 64, "epoch_batches": 1, "validation_count": 0, "attempts": ["abc"]}
+    settings = BRIEF | {"examples": 64, "epoch_batches": 2, "validation_count": 0, "attempts": ["abc"]}
     copy = copy_function(str.upper, words, **settings)
     assert "held_out_counts" not in copy.card and copy.card["trusted_risk"] is None
     assert copy.card["threshold"] == NONE_TRUSTED and copy.card["ended_by"] == "examples"

@@ -197,6 +197,11 @@ def test_the_function_is_found_or_asked_for(folder):
     assert load_lite(folder, len)("x" * 2000, fallback=True) == 2000
 
 
+def test_an_inverse_has_no_fallback():
+    inverse, text = load_lite("dates_in_hex"), "Monday, 31 February 7ce, 7:05"  # no function ever writes this
+    assert inverse(text, fallback=True) is inverse(text) is None
+
+
 def test_litert_has_to_be_installed(lite, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(MissingPackage, match="pip install ai-edge-litert"):

@@ -194,7 +194,7 @@ def test_code_lines_are_counted():
 @pytest.mark.parametrize(
     ("what", "count", "most"),
     [
-        ("lines", sum(map(lines, FILES)), 6720),
+        ("lines", sum(map(lines, FILES)), 6620),
         ("lines of code", sum(code_lines(path.read_text()) for path in FILES), 4550),
         ("lines of the core", sum(lines(PACKAGE / f"{name}.py") for name in CORE), 2380),
         ("lines of the longest module", max(map(lines, FILES)), 300),

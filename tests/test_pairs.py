@@ -267,9 +267,9 @@ def test_cross_validation_answers_each_input_by_a_copy_that_never_saw_it(monkeyp
 
 
 def test_cross_validation_needs_a_list_and_folds():
-    with pytest.raises(InvalidSetting, match="for a list of inputs, or for pairs"):
+    with pytest.raises(InvalidSetting, match="for a function with a list of inputs, or for pairs"):
         learn.cross_validate(str.upper, lambda rng: "a")
-    with pytest.raises(InvalidSetting, match="for a list of inputs, or for pairs"):
+    with pytest.raises(InvalidSetting, match="for a function with a list of inputs, or for pairs"):
         learn.cross_validate(inverse=str.upper, inputs=WORDS[:30])
     for folds in (1, 31):
         with pytest.raises(InvalidSetting, match=f"30 inputs can't be dealt to {folds} folds"):

@@ -75,18 +75,18 @@ def test_answers_that_are_written_from_their_end_are_reversed():
     recorded.on_epoch_end(0, {})
     assert recorded.answers == [Decoder(model, 12, reverse_output=True)(to_matrix(inputs)).answers]
     assert recorded.answers != [Decoder(model, 12)(to_matrix(inputs)).answers]
-    assert ShowPredictions(str.upper, inputs, reverse_output=True).reverse_output
+    assert ShowPredictions(inputs, inputs, reverse_output=True).reverse_output
 
 
 def test_the_answers_of_each_epoch_are_shown(capsys):
-    shown = ShowPredictions(str.upper, ["abc"])
+    shown = ShowPredictions(["abc"], ['"ABC"'])
     shown.set_model(random_model())
     shown.on_epoch_end(0, {})
     assert capsys.readouterr().out == attempt("abc", '"ABC"', shown.answers[0][0]) + "\n"
 
 
 def test_predictions_have_room_for_the_longest_answer():
-    assert ShowPredictions(str.upper, ["x" * 3_000, "x"]).max_answer_bytes > 3_000
+    assert ShowPredictions(["x", "y"], ["x" * 3_000, "x"]).max_answer_bytes > 3_000
 
 
 # ---------------------------------------------------------------- mistakes
@@ -184,9 +184,3 @@ def test_a_risk_coverage_curve_marks_the_threshold(axes):
     assert axes.lines[1].get_xdata() == [0.5, 0.5] and "0.500" in axes.get_legend().texts[0].get_text()
     plots.risk_coverage_curve(made, 2.0, axes)
     assert axes.get_legend().texts[-1].get_text() == "none is trusted"
-
-
-def test_padding_weights_are_an_image(axes):
-    weights = np.eye(3)
-    plots.padding_weights(weights, axes)
-    np.testing.assert_array_equal(axes.images[0].get_array(), weights)

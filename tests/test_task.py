@@ -63,10 +63,12 @@ def test_a_target_can_be_reached_with_a_few_mistakes_on_as_many_held_out_inputs_
     assert Training(validation_count=7).held_out_count == 7
 
 
-@pytest.mark.parametrize("counts", [{"batch_size": 0}, {"epoch_batches": -3}, {"validation_count": -1}])
+@pytest.mark.parametrize(
+    "counts", [{"batch_size": 0}, {"epoch_batches": -3}, {"epoch_batches": 1}, {"validation_count": -1}]
+)
 def test_counts_that_make_no_training_are_refused(counts):
     ((name, value),) = counts.items()
-    with pytest.raises(InvalidSetting, match=f"{name} {value}"):
+    with pytest.raises(InvalidSetting, match=rf"{name} (has to be )?at least . \({value}\)"):
         Training(**counts)
     assert Training(validation_count=0).validation_count == 0
 
@@ -99,7 +101,7 @@ def test_the_record_of_a_training_is_json_of_all_that_decides_what_is_learned():
         "validation_count": 2000, "until": None, "loss": "masked_crossentropy",
     }  # fmt: skip
     assert Training(loss=some_loss).record()["loss"] == "some_loss"
-    changes = {"seed": 4, "learning_rate": 1.0, "batch_size": 1, "epoch_batches": 1, "validation_count": 1,
+    changes = {"seed": 4, "learning_rate": 1.0, "batch_size": 1, "epoch_batches": 2, "validation_count": 1,
                "loss": some_loss, "minutes": 1.0, "examples": 65, "until": 0.5}  # fmt: skip
     assert changes.keys() == record.keys()
     for name, value in changes.items():

@@ -22,7 +22,7 @@ from urlseq.model import Architecture, build_model, masked_crossentropy
 from urlseq.report import ending
 from urlseq.sampling import is_held_out
 from urlseq.task import Examples
-from urlseq.training import LONG_BYTES, Batches, Schedule, Validation, even_batches, lengths_of, muon
+from urlseq.training import LONG_BYTES, WIDER, Batches, Schedule, Validation, even_batches, muon
 from urlseq.vectorize import PADDING_STEP, byte_lengths, make_batch, to_texts, written
 
 SMALL = Architecture(units=8, embedding=4, attention=8, heads=2, hidden=8)
@@ -228,6 +228,13 @@ def test_bytes_and_lengths_that_were_seen_are_noted():
     assert made.longest_answer == byte_lengths(written(answers)).max()
 
 
+def test_bytes_of_inputs_that_are_left_out_were_not_seen():
+    """Here the function has NaN, which is no JSON, for each text with an `e`."""
+    made = Batches(Task(lambda text: float("nan") if "e" in text else text, words), Training(epoch_batches=10))
+    made[0]
+    assert "e" in LETTERS and not made.bytes_seen[ord("e")] and made.bytes_seen[ord("a")]
+
+
 def test_validation_holds_each_input_once():
     texts = [text * 3 for text in words_of(600)]
     validation = Validation(Examples(texts, texts))
@@ -235,17 +242,21 @@ def test_validation_holds_each_input_once():
     assert sorted(seen) == sorted(texts)
 
 
+def widths(batch) -> tuple[int, int]:
+    return batch[0]["encoder_input"].shape[1], batch[1].shape[1]
+
+
 @pytest.mark.parametrize("length", [9, 15])
 def test_the_first_batch_has_other_lengths_than_the_second(length):
     """Else Keras would take them for constants. Of these inputs, all matrices would be as wide."""
     made = batches(sampler=lambda rng: "".join(rng.choices(LETTERS, k=length)))
-    first, second, *others = [lengths_of(made[index]) for index in range(10)]
-    assert first[0] != second[0] and first[1] != second[1] and set(others) == {second}
-    assert {width % PADDING_STEP for width in first + second} == {0}
+    first, *others = [widths(made[index]) for index in range(10)]
+    assert set(others) == {tuple(width - WIDER for width in first)}
+    assert {width % PADDING_STEP for width in others[0]} == {0} and 0 < WIDER < PADDING_STEP
     assert to_texts(made[0][0]["encoder_input"]) == made.examples(0).inputs
     texts = ["".join(random.Random(number).choices(LETTERS, k=length)) for number in range(300)]
-    first, second = map(lengths_of, Validation(Examples(texts, texts)))
-    assert first[0] != second[0] and first[1] != second[1]
+    first, second = map(widths, Validation(Examples(texts, texts)))
+    assert first == tuple(width + WIDER for width in second)
 
 
 def test_a_chunk_is_cut_into_batches_with_fewer_long_rows():

@@ -168,11 +168,11 @@ def test_any_bytes_decode_as_python_does(rows):
 
 
 @given(TEXTS, st.integers(0, 3))
-def test_the_width_after_padding_is_a_multiple_of_the_step(texts, extra_steps):
+def test_the_width_after_padding_is_a_multiple_of_the_step_and_what_is_asked_for(texts, extra):
     matrix = to_matrix(texts)
-    wide = pad(matrix, extra_steps)
-    assert wide.shape[1] % PADDING_STEP == 0
-    assert wide.shape[1] - matrix.shape[1] - extra_steps * PADDING_STEP in range(PADDING_STEP)
+    wide = pad(matrix, extra)
+    assert (wide.shape[1] - extra) % PADDING_STEP == 0
+    assert wide.shape[1] - matrix.shape[1] - extra in range(PADDING_STEP)
     assert to_texts(wide) == texts
 
 
@@ -259,14 +259,13 @@ def test_training_uses_nothing_but_features():
 
 
 @given(PAIRS, st.booleans(), st.integers(0, 2))
-def test_a_batch_holds_answers_as_they_are_written(pairs, reverse_output, extra_steps):
+def test_a_batch_holds_answers_as_they_are_written(pairs, reverse_output, extra):
     inputs, answers = [pair[0] for pair in pairs], [to_json(pair[1]) for pair in pairs]
-    model_inputs, target = make_batch(inputs, answers, reverse_output, extra_steps)
+    model_inputs, target = make_batch(inputs, answers, reverse_output, extra)
     assert to_texts(model_inputs["encoder_input"]) == inputs
     assert to_answers(target, reverse_output) == answers
     for matrix in (*model_inputs.values(), target):
-        assert matrix.dtype == np.int32 and matrix.shape[1] % PADDING_STEP == 0
-        assert matrix.shape[1] > extra_steps * PADDING_STEP
+        assert matrix.dtype == np.int32 and (matrix.shape[1] - extra) % PADDING_STEP == 0 < matrix.shape[1] - extra
     assert model_inputs["decoder_input"].shape == target.shape
 
 

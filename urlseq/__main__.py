@@ -194,8 +194,8 @@ def task_and_settings(arguments: argparse.Namespace) -> tuple[Any, dict]:
     from urlseq.gallery import GALLERY
     from urlseq.task import Task
 
-    if bool(arguments.function) == bool(arguments.pairs):
-        raise InvalidSetting("Give the name of a function, or --pairs and a file: one of them.")
+    if bool(arguments.function) == bool(arguments.pairs) or (arguments.pairs and arguments.inverse):
+        raise InvalidSetting("Give the name of a function, perhaps with --inverse, or --pairs and a file: one of them.")
     inputs, longest = arguments.inputs, arguments.max_input_bytes
     if arguments.pairs:
         return Task(inputs=inputs, pairs=arguments.pairs, columns=arguments.columns, max_input_bytes=longest), {}

@@ -117,9 +117,9 @@ class BaseCopy:
         """The value for an input, or a list of values for a list of inputs; None where an inverse's is not certified.
 
         Raises InvalidInput on an input that is too long, holds NUL or half a surrogate pair. With `fallback` the
-        real function answers these, and each one whose answer is not trusted.
+        real function answers these, and each one whose answer is not trusted; an inverse has none.
         """
-        if not fallback:
+        if self.is_inverse or not fallback:
             certified = isinstance(self.function, Inverse)
             return [each.value if each.trusted or not certified else None for each in self.predict(inputs)]
         function, pairs = self.real_function(), zip(inputs, self.predict_all(inputs), strict=True)

@@ -102,10 +102,9 @@ def batches_by_length(lengths: np.ndarray, batch_size: int = BATCH) -> list[np.n
 
 def to_tokens(rows: Sequence[bytes]) -> np.ndarray:
     """Rows of bytes with EOS and padding, int32 [rows, longest + 1]: as `vectorize.to_matrix`, which needs Arrow."""
-    tokens = np.zeros((len(rows), max(map(len, rows)) + 1), np.int32)
-    for row, data in enumerate(rows):
-        tokens[row, : len(data) + 1] = [*data, EOS]
-    return tokens
+    width = max(map(len, rows)) + 1
+    data = b"".join([(row + bytes([EOS])).ljust(width, b"\0") for row in rows])
+    return np.frombuffer(data, np.uint8).reshape(len(rows), width).astype(np.int32)
 
 
 def piece_hashes(marked, size: int):

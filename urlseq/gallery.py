@@ -8,7 +8,7 @@ import os.path
 import random
 import shlex
 import zlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parseaddr
 from urllib.parse import parse_qs, quote, urlparse
 
@@ -80,14 +80,6 @@ def seconds_in_hex(text: str) -> str:
     """The seconds since 1970 in hexadecimal, as a computer's clock counts them, in UTC."""
     moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
     return f"{int(moment.timestamp()):x}"
-
-
-def days_off(answer: str, date: str) -> float:
-    """How far from a date the text of an answer is, in days; a century for what is no date at all."""
-    try:
-        return abs((datetime.fromisoformat(json.loads(answer)) - datetime.fromisoformat(date)) / timedelta(days=1))
-    except (TypeError, ValueError):
-        return 36_525.0
 
 
 def shell_command(rng: random.Random) -> str:

@@ -38,9 +38,10 @@ class InverseCopy(LearnedCopy):
         for rows in batches_by_length(byte_lengths([inputs[row] for row in missed])):
             candidates = self.beam_search(to_matrix([inputs[row] for row in missed[rows]]), beam)
             for row, answers in zip(missed[rows], candidates, strict=True):
-                found = next((answer for answer in answers if self.certifies(inputs[row], answer)), None)
-                if found is not None:
-                    predictions[row] = Prediction(parse(found)[0], found, predictions[row].confidence, True)
+                for probability, answer in answers:
+                    if self.certifies(inputs[row], answer):
+                        predictions[row] = Prediction(parse(answer)[0], answer, probability, True)
+                        break
         return predictions
 
     @functools.cached_property
@@ -79,8 +80,8 @@ class BeamSearch:
         logits, _, state, cell = self.graph.step(weights, encoded, rotation, last, state, cell)
         return tf.nn.log_softmax(logits), state, cell
 
-    def __call__(self, matrix: np.ndarray, width: int) -> list[list[str]]:
-        """Up to `width` different answers to each row of a byte matrix [batch, in], the most probable first."""
+    def __call__(self, matrix: np.ndarray, width: int) -> list[list[tuple[float, str]]]:
+        """Up to `width` answers to each row of a byte matrix [batch, in], with their probabilities, largest first."""
         batch, beams = len(matrix), len(matrix) * width
         encoded = self.encode(tf.constant(np.repeat(matrix, width, axis=0), tf.int32))
         units = self.graph.variables_by_name["decoder_bias"].shape[0] // 4
@@ -104,8 +105,10 @@ class BeamSearch:
             scores[scores < np.repeat(worst, width)] = -np.inf  # what is less probable now will never be more so
             if not np.isfinite(scores).any():
                 break
-        rows = [[np.frombuffer(text, np.uint8)[None] for _, text in answers] for answers in found]
-        return [[to_answers(row, self.reverse_output)[0] for row in answers] for answers in rows]
+        return [[(float(np.exp(score)), self.text(written)) for score, written in answers] for answers in found]
+
+    def text(self, written: bytes) -> str:
+        return to_answers(np.frombuffer(written, np.uint8)[None], self.reverse_output)[0]
 
 
 def best(totals: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,4 +1,7 @@
-"""Copies by LiteRT: milliseconds and megabytes, with numpy alone beside it. They answer as `LearnedCopy` does."""
+"""Copies by LiteRT: milliseconds and megabytes, with numpy alone beside it.
+
+They answer as `LearnedCopy` does, but an inverse has its greedy answer only.
+"""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -65,7 +68,7 @@ class LiteCopy(BaseCopy):
         for batch in batches_by_length(np.array([len(row) for row in rows], int), BATCH):
             tokens, most = to_tokens([rows[row] for row in batch]), self.max_answer_bytes
             # Few answers are much longer than their inputs; room for the longest would cost all others time.
-            for limit in (min(2 * tokens.shape[1] + 64, most), most):
+            for limit in dict.fromkeys((min(2 * tokens.shape[1] + 64, most), most)):
                 found = self.run()(tokens=tokens, limit=np.int32(limit))
                 answers, ended = to_answers(found["answer"], self.reverse_output), found["ended"] > 0
                 decoded.put(batch, Decoded(answers, found["confidence"], ended))

@@ -1,7 +1,7 @@
 """The one architecture: byte embeddings, an LSTM encoder and an LSTM decoder, attention between them.
 
 Only Keras layers and `keras.ops`, so that any of Keras' backends trains it. The layers' names are part of the file
-format: by them `store.py` and `decoding.py` find the weights.
+format: by them `store.py` and `graph.py` find the weights.
 """
 
 import dataclasses

@@ -81,10 +81,3 @@ def risk_coverage_curve(evaluation: Evaluation, threshold: float, axes: Axes | N
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.legend()
     return axes
-
-
-def padding_weights(weights: np.ndarray, axes: Axes) -> Axes:
-    """How much each position of a batch counts in a loss [batch, out]: white is nothing, dark is all."""
-    axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    axes.set(xlabel="time step", ylabel="row of the batch")
-    return axes

@@ -13,7 +13,7 @@ from urlseq.answering import parse
 from urlseq.decoding import Decoder
 from urlseq.encoding import sketch, to_tokens
 from urlseq.evaluation import Evaluation, in_words, interval, percent
-from urlseq.functions import Function, answers, to_json
+from urlseq.functions import to_json
 from urlseq.learned import LearnedCopy
 from urlseq.task import Examples, Task
 from urlseq.vectorize import to_matrix
@@ -119,9 +119,9 @@ class RecordPredictions(keras.callbacks.Callback):
 class ShowPredictions(RecordPredictions):
     """Shows the answers to a few inputs at the end of each epoch, mistakes marked."""
 
-    def __init__(self, function: Function, inputs: Sequence[str], reverse_output: bool = False):
-        self.expected = answers(function, inputs)
-        super().__init__(inputs, max([400, *(2 * len(answer.encode()) for answer in self.expected)]), reverse_output)
+    def __init__(self, inputs: Sequence[str], expected: Sequence[str], reverse_output: bool = False):
+        self.expected = expected
+        super().__init__(inputs, max([400, *(2 * len(answer.encode()) for answer in expected)]), reverse_output)
 
     def on_epoch_end(self, epoch, logs=None) -> None:
         super().on_epoch_end(epoch, logs)

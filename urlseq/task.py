@@ -64,9 +64,12 @@ class Training:
             raise InvalidSetting(
                 f"The budget has to be above 0, but minutes is {self.minutes} and examples is {self.examples}."
             )
-        if self.batch_size < 1 or self.epoch_batches < 1 or self.validation_count < 0:
-            raise InvalidSetting(f"batch_size {self.batch_size} and epoch_batches {self.epoch_batches} have to be "
-                                 f"above 0, and validation_count {self.validation_count} at least 0.")  # fmt: skip
+        # Of an epoch of one batch, Keras would take the lengths for constant.
+        if self.batch_size < 1 or self.epoch_batches < 2 or self.validation_count < 0:
+            raise InvalidSetting(
+                f"batch_size has to be at least 1 ({self.batch_size}), epoch_batches at least 2 "
+                f"({self.epoch_batches}) and validation_count at least 0 ({self.validation_count})."
+            )
         if self.until is not None and not 0 < self.until < 1:
             raise InvalidSetting(f"until is a share of exact answers above 0 and below 1, such as 0.999: {self.until}.")
 
@@ -124,9 +127,9 @@ class Examples:
         """Each input once."""
         return self.rows({text: row for row, text in enumerate(self.inputs)}.values())
 
-    def batch(self, extra_steps: int = 0):
+    def batch(self, extra: int = 0):
         """What `fit` takes of all these examples in one batch; see `make_batch`."""
-        return make_batch(self.inputs, self.answers, self.reverse_output, extra_steps)
+        return make_batch(self.inputs, self.answers, self.reverse_output, extra)
 
 
 @dataclasses.dataclass(frozen=True)

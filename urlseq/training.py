@@ -14,7 +14,7 @@ from urlseq.errors import UnfitFunction
 from urlseq.evaluation import interval
 from urlseq.model import exact_match, masked_crossentropy
 from urlseq.task import Examples, Task, Training
-from urlseq.vectorize import buffers, byte_lengths, written
+from urlseq.vectorize import PADDING_STEP, buffers, byte_lengths, written
 
 # Until so many examples are seen, only the shortest of those drawn are taken, a quarter of them at first.
 SHORT_FIRST_EXAMPLES = 64_000
@@ -22,6 +22,8 @@ SHORT_FIRST_EXAMPLES = 64_000
 LONG_BYTES = 384
 # Batches that are drawn together and sorted by length.
 CHUNK_BATCHES = 32
+# The first batch is half a step wider than any other can be: lengths that the first two share count as constant.
+WIDER = PADDING_STEP // 2
 
 
 class Batches(keras.utils.PyDataset):
@@ -45,10 +47,7 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int):
         """Batch `index` of this epoch: the two inputs, int32 [batch, in] and [batch, out], and the target."""
         try:
-            number = self.epoch * len(self) + index
-            if index == 0:
-                return unlike(self.examples(number + 1), self.examples(number))
-            return self.examples(number).batch()
+            return self.examples(self.epoch * len(self) + index).batch(WIDER if index == 0 else 0)
         except Exception as error:
             self.error = error  # kept for `fit`: on its way through TensorFlow it becomes pages of other words
             raise
@@ -73,7 +72,7 @@ class Batches(keras.utils.PyDataset):
         examples = self.task.labelled(inputs)
         if 2 * len(examples) < count:
             raise UnfitFunction(f"Most of the inputs can't be learned. {next(iter(self.task.left_out.values()))}")
-        self.bytes_seen[buffers(inputs)[0]] = True
+        self.bytes_seen[buffers(examples.inputs)[0]] = True
         self.longest_answer = max(self.longest_answer, int(byte_lengths(written(examples.answers)).max()))
         batches = [examples.rows(rows) for rows in even_batches(examples.lengths, CHUNK_BATCHES)]
         rng.shuffle(batches)
@@ -95,8 +94,7 @@ class Validation(keras.utils.PyDataset):
         return len(self.batches)
 
     def __getitem__(self, index: int):
-        examples = self.all.rows(self.batches[index])
-        return unlike(self.all.rows(self.batches[1]), examples) if index == 0 < len(self) - 1 else examples.batch()
+        return self.all.rows(self.batches[index]).batch(WIDER if index == 0 else 0)
 
 
 def even_batches(lengths: np.ndarray, count: int) -> list[np.ndarray]:
@@ -108,18 +106,6 @@ def even_batches(lengths: np.ndarray, count: int) -> list[np.ndarray]:
     weights = np.clip(lengths[order], LONG_BYTES, max(LONG_BYTES, LONG_BYTES * len(lengths) // count // 2))
     shares = weights.sum() * np.arange(1, count) / count
     return np.split(order, np.searchsorted(weights.cumsum(), shares, side="right"))
-
-
-def unlike(second: Examples, first: Examples):
-    """The first batch of an epoch, in other lengths than the second's: Keras takes what they share for constant."""
-    others = lengths_of(second.batch())
-    batches = (first.batch(extra_steps) for extra_steps in range(3))
-    return next(batch for batch in batches if not any(map(int.__eq__, lengths_of(batch), others)))
-
-
-def lengths_of(batch) -> tuple[int, int]:
-    """The lengths of a batch's inputs and of its targets."""
-    return batch[0]["encoder_input"].shape[1], batch[1].shape[1]
 
 
 def short_first_for(held_out: Examples, examples: int | None) -> int:

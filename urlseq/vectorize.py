@@ -113,9 +113,9 @@ def windows(data: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     return items[starts].view(np.uint8).reshape(len(starts), length)
 
 
-def pad(matrix: np.ndarray, extra_steps: int = 0) -> np.ndarray:
-    """The matrix with more padding at the right, up to a multiple of PADDING_STEP, and so many steps more."""
-    width = (-(-matrix.shape[1] // PADDING_STEP) + extra_steps) * PADDING_STEP
+def pad(matrix: np.ndarray, extra: int = 0) -> np.ndarray:
+    """The matrix with more padding at the right, up to a multiple of PADDING_STEP, and so many bytes more."""
+    width = -(-matrix.shape[1] // PADDING_STEP) * PADDING_STEP + extra
     return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])))
 
 
@@ -167,10 +167,10 @@ def features(inputs: Texts, answers: Texts) -> dict[str, np.ndarray]:
 
 
 def make_batch(
-    inputs: Texts, answers: Sequence[str], reverse_output: bool = False, extra_steps: int = 0
+    inputs: Texts, answers: Sequence[str], reverse_output: bool = False, extra: int = 0
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What `fit` takes of one batch: `({"encoder_input", "decoder_input"}, target)`, int32. Answers are JSON."""
     matrices = features(inputs, written(answers, reverse_output))
     names = ("encoder_input", "decoder_input", "target")
-    encoder_input, decoder_input, target = (pad(matrices[name], extra_steps).astype(np.int32) for name in names)
+    encoder_input, decoder_input, target = (pad(matrices[name], extra).astype(np.int32) for name in names)
     return {"encoder_input": encoder_input, "decoder_input": decoder_input}, target
