@@ -164,9 +164,9 @@ def draw_parts(draw: ImageDraw.ImageDraw, top: int, first: str, between: list[st
 
 
 def draw_page() -> None:
-    """The upper part of the page's picture: as much as fits on README's first screen."""
+    """The upper part of the page's picture: down to the end of the table with the answer."""
     with Image.open(FOLDER.parent / "web" / "page.png") as page:
-        page.crop((0, 0, page.width, page.width)).quantize(256).save(FOLDER / "page.png", optimize=True)
+        page.crop((0, 0, page.width, 1090)).quantize(256).save(FOLDER / "page.png", optimize=True)
 
 
 # ---------------------------------------------------------------- architecture
