@@ -165,7 +165,7 @@ def page(browser):
     context.close()
 
 
-def state(page, word, seconds=30):
+def state(page, word, seconds=120):
     """Waits until the page's line of state holds this word, and returns the line."""
     end = time.monotonic() + seconds
     while word not in (line := page.inner_text("#state")):
@@ -174,7 +174,7 @@ def state(page, word, seconds=30):
     return line
 
 
-def answer_to(page, text, expected, seconds=30):
+def answer_to(page, text, expected, seconds=120):
     """Waits until the page shows this answer."""
     end = time.monotonic() + seconds
     while page.text_content("#json") != expected:
@@ -182,7 +182,7 @@ def answer_to(page, text, expected, seconds=30):
         time.sleep(0.02)
 
 
-def until(page, condition, seconds=30):
+def until(page, condition, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -592,7 +592,7 @@ def begin_to_learn(page, function, inputs="words"):
     page.click("#learn-start")
 
 
-def learning(page, word, seconds=30):
+def learning(page, word, seconds=120):
     """Waits until the line of state of what learns holds this word, and returns the line."""
     until(page, lambda: word in page.inner_text("#learn-state"), seconds)
     return page.inner_text("#learn-state")
