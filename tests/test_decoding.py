@@ -304,6 +304,7 @@ def test_beams_are_different_sorted_and_no_worse_than_greedy(random_tiny):
         whole = list(scores)
         assert len(whole) == sum("\ufffd" not in answer for _, answer in answers)
         probabilities = [log_probability(random_tiny, text, answer) for answer in whole]
+        assert probabilities == sorted(probabilities, reverse=True)
         assert np.exp(probabilities) == pytest.approx(list(scores.values()), rel=1e-3)
         if ended and whole and "\ufffd" not in greedy_answer:
             compared += 1

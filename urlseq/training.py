@@ -22,7 +22,8 @@ SHORT_FIRST_EXAMPLES = 64_000
 LONG_BYTES = 384
 # Batches that are drawn together and sorted by length.
 CHUNK_BATCHES = 32
-# The first batch is half a step wider than any other can be: lengths that the first two share count as constant.
+# The first batch of an epoch is half a step wider than any other can be: a length that the first two share, Keras
+# would take for constant.
 WIDER = PADDING_STEP // 2
 
 
