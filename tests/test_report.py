@@ -78,11 +78,17 @@ def test_answers_that_are_written_from_their_end_are_reversed():
     assert ShowPredictions(inputs, inputs, reverse_output=True).reverse_output
 
 
-def test_the_answers_of_each_epoch_are_shown(capsys):
-    shown = ShowPredictions(["abc"], ['"ABC"'])
+def test_the_answers_of_each_epoch_are_shown_if_they_have_changed(capsys):
+    inputs, expected, models = ["abc", "é"], ['"ABC"', '"É"'], [random_model(seed) for seed in (4, 5)]
+    shown = ShowPredictions(inputs, expected)
     shown.set_model(random_model())
-    shown.on_epoch_end(0, {})
-    assert capsys.readouterr().out == attempt("abc", '"ABC"', shown.answers[0][0]) + "\n"
+    for number in (0, 0, 1):
+        shown.model.set_weights(models[number].get_weights())
+        shown.on_epoch_end(len(shown.answers), {})
+        lines = [attempt(*row) for row in zip(inputs, expected, shown.answers[-1], strict=True)]
+        again = len(shown.answers) > 1 and shown.answers[-1] == shown.answers[-2]
+        assert capsys.readouterr().out == ("" if again else "\n".join([*lines, ""]))
+    assert not any(map(str.__eq__, *shown.answers[1:]))
 
 
 def test_predictions_have_room_for_the_longest_answer():

@@ -117,16 +117,18 @@ class RecordPredictions(keras.callbacks.Callback):
 
 
 class ShowPredictions(RecordPredictions):
-    """Shows the answers to a few inputs at the end of each epoch, mistakes marked."""
+    """Shows the answers to a few inputs at the end of each epoch, mistakes marked; none again that has not changed."""
 
     def __init__(self, inputs: Sequence[str], expected: Sequence[str], reverse_output: bool = False):
         self.expected = expected
         super().__init__(inputs, max([400, *(2 * len(answer.encode()) for answer in expected)]), reverse_output)
 
     def on_epoch_end(self, epoch, logs=None) -> None:
+        shown = self.answers[-1] if self.answers else [None] * len(self.inputs)
         super().on_epoch_end(epoch, logs)
-        for row in zip(self.inputs, self.expected, self.answers[-1], strict=True):
-            print(attempt(*row), flush=True)
+        for *row, before in zip(self.inputs, self.expected, self.answers[-1], shown, strict=True):
+            if row[-1] != before:
+                print(attempt(*row), flush=True)
 
 
 def attempt(text: str, expected: str, predicted: str) -> str:
