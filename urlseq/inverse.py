@@ -105,10 +105,8 @@ class BeamSearch:
             scores[scores < np.repeat(worst, width)] = -np.inf  # what is less probable now will never be more so
             if not np.isfinite(scores).any():
                 break
-        return [[(float(np.exp(score)), self.text(written)) for score, written in answers] for answers in found]
-
-    def text(self, written: bytes) -> str:
-        return to_answers(np.frombuffer(written, np.uint8)[None], self.reverse_output)[0]
+        return [[(float(np.exp(score)), to_answers(np.frombuffer(written, np.uint8)[None], self.reverse_output)[0])
+                 for score, written in answers] for answers in found]  # fmt: skip
 
 
 def best(totals: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
