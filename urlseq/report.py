@@ -126,9 +126,9 @@ class ShowPredictions(RecordPredictions):
     def on_epoch_end(self, epoch, logs=None) -> None:
         shown = self.answers[-1] if self.answers else [None] * len(self.inputs)
         super().on_epoch_end(epoch, logs)
-        for *row, before in zip(self.inputs, self.expected, self.answers[-1], shown, strict=True):
-            if row[-1] != before:
-                print(attempt(*row), flush=True)
+        for text, expected, predicted, before in zip(self.inputs, self.expected, self.answers[-1], shown, strict=True):
+            if predicted != before:
+                print(attempt(text, expected, predicted), flush=True)
 
 
 def attempt(text: str, expected: str, predicted: str) -> str:
